@@ -1,5 +1,7 @@
 """Heat maps, compared with a known network, with gradients by a training library, and with occlusion; speed."""
 
+from itertools import product
+
 import cv2
 import numpy as np
 import openvino as ov
@@ -96,26 +98,46 @@ def test_a_map_takes_little_more_than_a_judgement(shipped, face):
     assert map_s < 32 * judgement_s, "to judge the face once for each place takes 64 times as long"
 
 
-def test_occluding_hot_parts_changes_the_score_more_than_cold_ones(shipped, face):
-    """Blurs the hottest and the coldest quarter of an 8 x 8 grid, over the face in five brightnesses."""
+PARTS = (
+    (0.5, 0.55, 0.28, 0.33),
+    (0.5, 0.75, 0.2, 0.13),
+    (0.35, 0.5, 0.17, 0.25),
+    (0.65, 0.5, 0.17, 0.25),
+    (0.5, 0.4, 0.3, 0.12),
+)
+"""The face, the mouth, each half and the eyes: ellipses (middle and half axes, as shares of the crop)."""
+
+
+def blended(face, part):
+    """A fake: a part of the face from a blurred, shifted copy in another colour, with a soft edge."""
+    side = len(face)
+    x, y, wide, high = (round(share * side) for share in part)
+    mask = cv2.ellipse(np.zeros((side, side), np.float32), (x, y), (wide, high), 0, 0, 360, 1, -1)
+    mask = cv2.GaussianBlur(mask, (0, 0), side / 60)[..., np.newaxis]
+    copy = cv2.GaussianBlur(face, (0, 0), side / 160) * np.float32((1.05, 1, 0.94)) + 5
+    copy = np.roll(copy, (max(side // 90, 1), max(side // 120, 1)), (0, 1))
+    return np.clip(face * (1 - mask) + copy * mask, 0, 255).astype(np.uint8)
+
+
+def test_restoring_hot_parts_of_a_blended_face_lowers_its_score_more_than_cold_ones(shipped, face):
+    """Restores the hottest and the coldest quarter of an 8 x 8 grid to the real face, in three brightnesses."""
     halves = OpenVinoHalves(shipped)
     place_px = len(face) // 8
-    costs: list[float] = []
-    for brightness in (0.6, 0.7, 0.8, 0.9, 1.0):
-        crop = (face * brightness).astype(np.uint8)
-        blurred = cv2.GaussianBlur(crop, (0, 0), len(face) / 21)
-        warm = cv2.resize(gains(halves, halves.features(crop)), (8, 8), interpolation=cv2.INTER_AREA).ravel()
+    gained: list[float] = []
+    for brightness, part in product((0.7, 0.85, 1.0), PARTS):
+        real = (face * brightness).astype(np.uint8)
+        fake = blended(real, part)
+        warm = cv2.resize(gains(halves, halves.features(fake)), (8, 8), interpolation=cv2.INTER_AREA).ravel()
         places = np.argsort(warm)
-        without = []
+        restored = []
         for quarter in (places[:16], places[-16:]):
-            hidden = np.isin(np.arange(64), quarter).reshape(8, 8).repeat(place_px, axis=0).repeat(place_px, axis=1)
-            without.append(halves.features(np.where(hidden[..., np.newaxis], blurred, crop)))
-        without_cold, without_hot = halves.fake_logits(np.stack(without))
-        costs.append(without_cold - without_hot)
-    # Measured: a map turned round fails, and Meso4's averaged as Grad-CAM does. Of the right ones, meso4-dfdc's cost .7
-    # to 3.1, lite0-faces' .4 to 2.5; blurred edges alone move its logit by 2.
-    assert min(costs) > 0
-    assert np.mean(costs) > 1
+            there = np.isin(np.arange(64), quarter).reshape(8, 8).repeat(place_px, axis=0).repeat(place_px, axis=1)
+            restored.append(halves.features(np.where(there[..., np.newaxis], real, fake)))
+        cold, hot = halves.fake_logits(np.stack(restored))
+        gained.append(cold - hot)
+    # Single faces differ by -3 to 5 with lite0-faces, since edges of what is restored count as well: measured means are
+    # .26 with meso4-dfdc and .67 with lite0-faces. A map turned round has these with a minus sign.
+    assert np.mean(gained) > 0.1
 
 
 @pytest.mark.tensorflow

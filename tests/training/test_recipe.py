@@ -102,7 +102,7 @@ def test_every_recipe_of_the_repository_can_be_used(file):
 
 def test_the_short_recipe_is_the_default_s_but_for_its_length_and_its_batches():
     whole, short = (checked(read_recipe(RECIPES / f"{name}.toml").values) for name in ("lite0-faces", "leave-one-out"))
-    of_length = ("steps", "batch", "learning_rate", "warmup_steps", "validate_every")
+    of_length = ("steps", "restarts", "cycle_share", "batch", "learning_rate", "warmup_steps", "validate_every")
     assert replace(short, **{key: getattr(whole, key) for key in of_length}) == whole
 
 
