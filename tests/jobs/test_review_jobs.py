@@ -5,7 +5,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,16 +19,14 @@ from stream_detect.errors import (
     MediaError,
     NotFoundError,
     ReviewCrashedError,
-    StorageError,
 )
 from stream_detect.jobs import jobs
-from stream_detect.jobs import queue as job_queue
 from stream_detect.jobs.library import RESULTS, flagged_name
 from stream_detect.jobs.progress import JobProgress
 from stream_detect.jobs.queue import Task
 from stream_detect.jobs.work import MAX_ATTEMPTS
-from stream_detect.storage.records import Analysis, AnalysisState, Annotation, Upload
-from tests.jobs.conftest import BOTH, ONE, Desk
+from stream_detect.storage.records import Analysis, Upload
+from tests.jobs.conftest import BOTH, ONE
 from tests.jobs.scripted_reviewer import MODELS
 from tests.patience import PATIENCE_S, in_time
 
@@ -285,157 +283,6 @@ def test_more_old_ones_than_are_read_at_once_leave_together(open_desk, clip, mon
     desk.jobs.start()
     desk.until(lambda: not desk.analyses.ids())  # the next upkeep is an hour away
     desk.until(lambda: not desk.files())
-
-
-class LostAnswers:
-    """Replaces a method of `Analyses`: its first calls raise an error.
-
-    Args:
-        method: the method.
-        written: whether those calls are committed anyway, and only the answers are lost.
-        calls: number of those calls.
-    """
-
-    def __init__(self, method: Callable[..., object], *, written: bool, calls: int = 1) -> None:
-        self._method, self._written, self._left = method, written, calls
-
-    def __call__(self, *arguments: object) -> object:
-        if not self._left:
-            return self._method(*arguments)
-        self._left -= 1
-        if self._written:
-            self._method(*arguments)
-        raise StorageError("the connection broke before the answer")
-
-
-@pytest.mark.parametrize("written", [False, True])
-@pytest.mark.parametrize("how", ["upload", "address"])
-def test_what_was_refused_is_not_analysed_even_if_only_the_answer_was_lost(desk, clip, monkeypatch, how, written):
-    monkeypatch.setattr(job_queue, "AGAIN_S", 0.05)
-    monkeypatch.setattr(desk.analyses, "delete", LostAnswers(desk.analyses.delete, written=False))
-    address = "http://a.test/a.mp4"
-    submit = {"upload": lambda: desk.submit(clip), "address": lambda: desk.jobs.submit_address(address, "", "a", ONE)}
-    with monkeypatch.context() as broken:
-        broken.setattr(desk.analyses, "put", LostAnswers(desk.analyses.put, written=written))
-        with pytest.raises(StorageError):
-            submit[how]()
-    desk.until(lambda: not desk.jobs.queue.waiting and not desk.analyses.ids())
-    desk.until(lambda: not desk.files())
-    assert desk.ended(desk.submit(clip)).state == "done"
-    assert len(desk.reviewer.looked_at) == 1
-
-
-@pytest.mark.parametrize("written", [False, True])
-@pytest.mark.parametrize("state", ["running", "done"])
-def test_a_deletion_is_completed_even_if_its_answer_was_lost(desk, clip, monkeypatch, state, written):
-    monkeypatch.setattr(job_queue, "AGAIN_S", 0.05)
-    if state == "running":
-        desk.reviewer.may_go_on.clear()
-    analysis = desk.submit(clip)
-    assert desk.reviewer.begun.wait(PATIENCE_S)
-    if state == "done":
-        desk.ended(analysis)
-    monkeypatch.setattr(desk.analyses, "delete", LostAnswers(desk.analyses.delete, written=written))
-    with pytest.raises(StorageError):
-        desk.jobs.delete(analysis.id)
-    desk.reviewer.may_go_on.set()
-    desk.until(lambda: not desk.analyses.ids())
-    desk.until(lambda: not desk.files())
-
-
-def test_no_more_deletions_wait_for_the_database_than_analyses(open_desk, monkeypatch, caplog):
-    desk = open_desk(max_waiting=3)
-    monkeypatch.setattr(desk.analyses, "delete", LostAnswers(desk.analyses.delete, written=False, calls=5))
-    for number in range(5):
-        with pytest.raises(StorageError):
-            desk.jobs.delete(f"{number:032x}")
-    assert desk.jobs.queue.waiting == 3
-    assert f"analyses {4:032x} may have to be deleted again" in caplog.text
-
-
-def test_a_failure_whose_answer_was_lost_leaves_no_file(desk, clip, monkeypatch):
-    monkeypatch.setattr(job_queue, "AGAIN_S", 0.05)
-    answers = Answers(desk, "failed", written=True)
-    monkeypatch.setattr(desk.analyses, "change", answers)
-    desk.reviewer.fails = MediaError("the file is damaged")
-    assert desk.ended(desk.submit(clip)).problem == "the file is damaged"
-    desk.until(lambda: not desk.files())
-    assert answers.lost
-
-
-def test_while_the_database_is_away_jobs_wait(open_desk, clip, monkeypatch):
-    monkeypatch.setattr(job_queue, "AGAIN_S", 0.05)
-    desk = open_desk()
-    analysis = desk.submit(clip)
-    get, away = desk.analyses.get, threading.Event()
-
-    def look(analysis_id: str) -> Analysis:
-        if not away.is_set():
-            away.set()
-            raise StorageError("away")
-        return get(analysis_id)
-
-    monkeypatch.setattr(desk.analyses, "get", look)
-    desk.jobs.start()
-    assert away.wait(PATIENCE_S)
-    assert desk.ended(analysis).state == "done"
-
-
-class Answers:
-    """Replaces `Analyses.change`: the first change to a given state raises an error.
-
-    Args:
-        desk: has the analyses.
-        state: the state.
-        written: whether the change is committed anyway, and only the answer is lost.
-    """
-
-    def __init__(self, desk: Desk, state: str, *, written: bool) -> None:
-        self._change, self._state, self._written = desk.analyses.change, state, written
-        self.lost = False
-
-    def __call__(self, analysis: Analysis, expected: Collection[AnalysisState]) -> bool:
-        if analysis.state != self._state or self.lost:
-            return self._change(analysis, expected)
-        self.lost = True
-        if self._written:
-            self._change(analysis, expected)
-        raise StorageError("the database is busy")
-
-
-@pytest.mark.parametrize("written", [False, True])
-@pytest.mark.parametrize("state", ["running", "done"])
-def test_a_database_error_does_not_fail_an_analysis_or_delete_its_results(desk, clip, monkeypatch, state, written):
-    monkeypatch.setattr(job_queue, "AGAIN_S", 0.05)
-    answers = Answers(desk, state, written=written)
-    monkeypatch.setattr(desk.analyses, "change", answers)
-    analysis = desk.submit(clip)
-    desk.until(lambda: desk.changes and desk.changes[-1].ended)
-    assert answers.lost
-    assert (desk.changes[-1].state, desk.analyses.get(analysis.id).state) == ("done", "done")
-    assert json.loads(desk.library.path(analysis.id, RESULTS).read_text())["id"] == analysis.id
-
-
-@pytest.mark.parametrize("written", [False, True])
-def test_a_database_error_does_not_fail_an_annotated_video_or_count_it_twice(desk, clip, monkeypatch, written):
-    monkeypatch.setattr(job_queue, "AGAIN_S", 0.05)
-    analysis = desk.ended(desk.submit(clip))
-    put, lost = desk.analyses.put_annotation, []
-
-    def answer(annotation: Annotation, more_bytes: int = 0) -> bool:
-        if annotation.state == "done" and len(lost) < 4:
-            lost.append(annotation)
-            if written:
-                put(annotation, more_bytes)
-            raise StorageError("the database is busy")
-        return put(annotation, more_bytes)
-
-    monkeypatch.setattr(desk.analyses, "put_annotation", answer)
-    desk.jobs.annotate(analysis.id, None)
-    desk.until(lambda: desk.analyses.annotation(analysis.id, MODELS[0][0]).state in {"done", "failed"})
-    assert desk.analyses.annotation(analysis.id, MODELS[0][0]).problem == ""
-    folder = desk.folder / analysis.id
-    assert desk.jobs.get(analysis.id).kept_bytes == sum(path.stat().st_size for path in folder.iterdir())
 
 
 def test_no_progress_is_reported_after_a_cancellation():
