@@ -44,7 +44,8 @@ class Request:
 class Receiver:
     """An HTTP server that follows `behaviours`, one per request; 200 when there are none left.
 
-    A behaviour is a status, "hang" (no response), "flood" (an endless response) or "redirect:URL".
+    A behaviour is a status, "hang" (no response), "flood" (an endless response) or "redirect:URL". A request whose
+    sender was killed before its body had come is none.
     """
 
     behaviours: deque[int | str] = field(default_factory=deque)
@@ -56,7 +57,10 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    return
                 receiver.requests.append(Request(self.path, dict(self.headers), body))
                 receiver._behave(self, receiver.behaviours.popleft() if receiver.behaviours else 200)
 
