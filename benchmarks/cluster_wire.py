@@ -81,7 +81,7 @@ def wire(count: int, folder: Path, seconds: float) -> Wire:
         nodes.add(name)
     settings = Settings.model_validate({"storage": {"folder": folder / "wire"}, "cluster": {"workers": 1}})
     bundle = Registry.of(None).load(settings.model.name)
-    order = ModelOrder(bundle.card.name, bundle.sha256, Thresholds())
+    order = ModelOrder(bundle.card.name, bundle.card.contract_sha256, Thresholds())
     with films(count, folder) as addresses, Database.open(settings.storage) as database:
         head = Head(
             settings.only(WorkerSettings), HeadParts(nodes, Leases(database), lambda: order, frozenset, alone=True)

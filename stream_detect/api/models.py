@@ -1,6 +1,7 @@
 """Routes of the model bundles: their cards, the one in use, and switching to another."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
@@ -29,19 +30,20 @@ class JudgeNameBody(Body):
     name: str = Field(max_length=64, description="name of the bundle")
 
 
-def router(model: "ModelInUse", cards: Sequence[dict[str, object]]) -> APIRouter:
-    """The routes of the bundles found at the start.
+def router(model: "ModelInUse", cards: Callable[[], Sequence[dict[str, object]]]) -> APIRouter:
+    """The routes of the bundles.
 
     Args:
         model: the model in use.
-        cards: each bundle's card as JSON.
+        cards: reads each bundle's card, as JSON; blocks.
     """
     routes = APIRouter(prefix="/api", tags=["models"])
 
-    @routes.get("/models")
+    @routes.get("/models", responses={500: {"description": "the folder of bundles cannot be read"}})
     async def models() -> ModelsBody:
         """The cards of all bundles found, and the name of the one in use."""
-        return ModelsBody(judging=model.judge.name, models=tuple(cards))
+        found = await asyncio.to_thread(cards)
+        return ModelsBody(judging=model.judge.name, models=tuple(found))
 
     @routes.put(
         "/models/judging",

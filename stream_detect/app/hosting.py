@@ -78,12 +78,12 @@ class Hosting(Protocol):
         """
         ...
 
-    def reviewer_for(self, here: Reviewer, sha256_of: Callable[[str], str]) -> Reviewer:
+    def reviewer_for(self, here: Reviewer, contract_of: Callable[[str], str]) -> Reviewer:
         """Makes the reviewer of uploads.
 
         Args:
             here: reviewer in this process.
-            sha256_of: returns the sha256 of a bundle's weights, by its name; raises BundleError.
+            contract_of: returns `Card.contract_sha256` of a bundle, by its name; raises BundleError.
         """
         ...
 
@@ -173,7 +173,7 @@ class HostedHere:
         self._fleet = Fleet(make, self._model.engine, observer, monitoring.max_cameras)
         return self._fleet
 
-    def reviewer_for(self, here: Reviewer, sha256_of: Callable[[str], str]) -> Reviewer:  # noqa: ARG002 - Hosting's
+    def reviewer_for(self, here: Reviewer, contract_of: Callable[[str], str]) -> Reviewer:  # noqa: ARG002 - Hosting's
         """See `Hosting`."""
         return here
 
@@ -266,9 +266,9 @@ class HostedByWorkers:
         self._fleet = Fleet(self._made, self._model.engine, observer, self._settings.monitoring.max_cameras)
         return self._fleet
 
-    def reviewer_for(self, here: Reviewer, sha256_of: Callable[[str], str]) -> Reviewer:
+    def reviewer_for(self, here: Reviewer, contract_of: Callable[[str], str]) -> Reviewer:
         """See `Hosting`."""
-        return ClusterReviewer(self.head.tasks, here, sha256_of, self._settings.review)
+        return ClusterReviewer(self.head.tasks, here, contract_of, self._settings.review)
 
     def remote_checks(self, keep: Callable[[CheckRecord], None]) -> RemoteChecks | None:
         """See `Hosting`."""
@@ -303,7 +303,7 @@ class HostedByWorkers:
 
     def _order(self) -> ModelOrder:
         judge = self._model.judge
-        return ModelOrder(judge.name, judge.sha256, _thresholds(judge))
+        return ModelOrder(judge.name, self._model.contract_sha256, _thresholds(judge))
 
     def _made(self, settings: CameraSettings, _from_settings_file: bool) -> HostedCamera:  # noqa: FBT001 - MakeCamera
         return self.head.camera(settings)

@@ -23,10 +23,12 @@ class Candidate:
 
     Args:
         judge: its description for clients.
+        contract_sha256: `Card.contract_sha256` of the bundle.
         start: loads it and returns a function that makes classifiers; blocks.
     """
 
     judge: JudgeBody
+    contract_sha256: str
     start: Callable[[], Callable[[], Classifier]]
 
 
@@ -35,12 +37,16 @@ class ModelInUse:
 
     Args:
         judge: description of the model in use for clients.
+        contract_sha256: `Card.contract_sha256` of its bundle.
         engine: runs it.
         find: finds a bundle by name; raises NotFoundError or BundleError. Called off the event loop.
     """
 
-    def __init__(self, judge: JudgeBody, engine: Engine, find: Callable[[str], Candidate]) -> None:
+    def __init__(
+        self, judge: JudgeBody, contract_sha256: str, engine: Engine, find: Callable[[str], Candidate]
+    ) -> None:
         self.judge = judge
+        self.contract_sha256 = contract_sha256
         self.engine = engine
         self._find = find
         self._one_at_a_time = asyncio.Lock()
@@ -62,13 +68,13 @@ class ModelInUse:
         """
         async with self._one_at_a_time:
             candidate = await asyncio.to_thread(self._find, name)
-            if candidate.judge == self.judge:
+            if (candidate.judge, candidate.contract_sha256) == (self.judge, self.contract_sha256):
                 _log.info("model %s was chosen, and is already in use", name)
                 return self.judge
             classifier = await asyncio.to_thread(candidate.start)
             self._earlier[self.judge.sha256] = self.judge
             self.engine.judge_by(classifier, candidate.judge.sha256)
-            self.judge = candidate.judge
+            self.judge, self.contract_sha256 = candidate.judge, candidate.contract_sha256
             self.on_change(candidate.judge)
         _log.info("model %s, sha256 %s, is in use from now on", name, self.judge.sha256[:12])
         return self.judge
@@ -95,6 +101,6 @@ def finder(
         def start() -> Callable[[], Classifier]:
             return load_model(bundle, settings.backend, settings.threads, settings.precision).classifier
 
-        return Candidate(judge_of(bundle), start)
+        return Candidate(judge_of(bundle), bundle.card.contract_sha256, start)
 
     return find

@@ -67,14 +67,14 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Content that does not change while the server runs.
+    """Content from files.
 
     Args:
-        cards: of all bundles found, as JSON.
+        cards: reads the cards of all bundles, as JSON; blocks.
         page: files of the page by URL path.
     """
 
-    cards: Sequence[dict[str, object]]
+    cards: Callable[[], Sequence[dict[str, object]]]
     page: Mapping[str, PageFile]
 
 

@@ -72,7 +72,7 @@ def create_service(
     loaded = load_model(bundle, settings.model.backend, settings.model.threads, settings.model.precision)
     detector = FaceSearch(settings.faces)
     engine = Engine(settings.only(AnalysisSettings), detector.sibling, loaded.classifier, model_sha256=bundle.sha256)
-    model = ModelInUse(_judge(bundle), engine, finder(registry, settings.model, _judge))
+    model = ModelInUse(_judge(bundle), bundle.card.contract_sha256, engine, finder(registry, settings.model, _judge))
     HostAddresses(settings.webrtc).check(settings.most_sessions)
 
     def take(now: Settings) -> None:
@@ -81,7 +81,7 @@ def create_service(
     monitoring = Monitoring(settings, model, Reload(read_again, take))
     access = AccessService(settings, monitoring.database, certificate)
     here = ModelReviewer(settings.only(ExaminationSettings), lambda: analyses.busy())  # noqa: PLW0108 - made below
-    reviewer = monitoring.hosting.reviewer_for(here, registry.sha256_of)
+    reviewer = monitoring.hosting.reviewer_for(here, registry.contract_of)
     analyses = AnalysisService(settings, monitoring.database, reviewer, lookup(registry, lambda: model.judge.name))
     monitoring.start()
     try:
@@ -94,7 +94,7 @@ def create_service(
         monitoring.shut_down()
         analyses.shut_down()
 
-    made = join(settings, model, (monitoring, analyses), Contents(_cards(registry), read_page()), access)
+    made = join(settings, model, (monitoring, analyses), Contents(_cards_of(registry), read_page()), access)
     return Service(made, shut_down, hangup=lambda: _reload(monitoring, access.audit))
 
 
@@ -166,14 +166,21 @@ def _judge(bundle: Bundle) -> JudgeBody:
     )
 
 
-def _cards(registry: Registry) -> list[dict[str, object]]:
-    """Cards of all bundles; a damaged one that is not in use is skipped and logged."""
-    cards: list[dict[str, object]] = []
-    for name in registry.names():
-        try:
-            cards.append(read_card(registry.folder_of(name)).model_dump(mode="json"))
-        except BundleError as error:
-            _log.warning("a bundle is not listed: %s", error)
+def _cards_of(registry: Registry) -> Callable[[], list[dict[str, object]]]:
+    """Returns a function that reads the cards of all bundles; an invalid one is left out, and logged once."""
+    logged: set[str] = set()
+
+    def cards() -> list[dict[str, object]]:
+        found: list[dict[str, object]] = []
+        for name in registry.names():
+            try:
+                found.append(read_card(registry.folder_of(name)).model_dump(mode="json"))
+            except BundleError as error:
+                if name not in logged:
+                    logged.add(name)
+                    _log.warning("a bundle is not listed: %s", error)
+        return found
+
     return cards
 
 

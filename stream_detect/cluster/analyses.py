@@ -57,16 +57,16 @@ class ClusterReviewer:
     Args:
         tasks: chooses workers.
         here: reviewer in the server's process.
-        sha256_of: returns the sha256 of a bundle's weights, by its name; raises BundleError.
+        contract_of: returns `Card.contract_sha256` of a bundle, by its name; raises BundleError.
         settings: limits.
     """
 
     def __init__(
-        self, tasks: WorkerTasks, here: Reviewer, sha256_of: Callable[[str], str], settings: ReviewSettings
+        self, tasks: WorkerTasks, here: Reviewer, contract_of: Callable[[str], str], settings: ReviewSettings
     ) -> None:
         self._tasks = tasks
         self._here = here
-        self._sha256_of = sha256_of
+        self._contract_of = contract_of
         self._settings = settings
 
     @property
@@ -76,7 +76,7 @@ class ClusterReviewer:
 
     def review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> Reviewed:
         """See `Reviewer`."""
-        known = tuple((name, self._sha256_of(name)) for name in models)
+        known = tuple((name, self._contract_of(name)) for name in models)
         made: list[bytes] = []
 
         def take(attempt: "_Attempt") -> None:

@@ -39,12 +39,12 @@ class ModelOrder:
 
     Args:
         name: name of the bundle.
-        sha256: sha256 of its weights; a worker with a different bundle watches nothing.
+        contract_sha256: `Card.contract_sha256` of the bundle; a worker without exactly this one gets no new work.
         thresholds: thresholds to draw.
     """
 
     name: str
-    sha256: str
+    contract_sha256: str
     thresholds: Thresholds
 
 
@@ -118,7 +118,7 @@ class AnalysisOrder:
     Args:
         key: unguessable key of this attempt on this worker.
         file: the upload.
-        models: names of the bundles, with the sha256 of their weights; empty for an annotated video.
+        models: names of the bundles, each with its `Card.contract_sha256`; empty for an annotated video.
         rate_hz: samples per second.
         results: stored results to draw; None for an examination.
         drawn: name of the model whose verdicts are drawn.

@@ -189,7 +189,7 @@ class RemoteWorker:
     def _begin(self) -> float:
         model = self._parts.model()
         answer = self.link.call(
-            "begin", __version__, self._parts.settings, (model.name, model.sha256), timeout_s=BEGIN_S
+            "begin", __version__, self._parts.settings, (model.name, model.contract_sha256), timeout_s=BEGIN_S
         )
         if isinstance(answer, Refusal):
             if answer.message != self.problem:

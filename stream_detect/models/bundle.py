@@ -50,7 +50,7 @@ class Bundle:
         """Reads the card and checks every file against it.
 
         Raises:
-            BundleError: there is no card, the card is invalid, or a file is missing.
+            BundleError: there is no card, the card is invalid, or a file is missing or cannot be read.
             BundleTamperedError: a file differs from the one that the card was written for.
         """
         card = read_card(folder)
@@ -61,7 +61,10 @@ class Bundle:
             file = folder / name
             if Path(name).name != name or not file.is_file():
                 raise BundleError(f"expected {file}, which {folder / CARD_FILE} lists; restore the bundle")
-            received = sha256_of(file)
+            try:
+                received = sha256_of(file)
+            except OSError as error:
+                raise BundleError(f"expected to read {file}, received {error.strerror}") from error
             if received != expected:
                 raise BundleTamperedError(
                     f"expected sha256 {expected[:12]}... of {file}, received {received[:12]}...: the file was damaged "
@@ -71,7 +74,10 @@ class Bundle:
 
     @property
     def sha256(self) -> str:
-        """Sha256 of the weights that are served, in hexadecimal: identifies the model in results."""
+        """Sha256 of the weights that are served, in hexadecimal: names the model in results.
+
+        `Card.contract_sha256` also says how they are used.
+        """
         return self.card.sha256[IR_WEIGHTS_FILE]
 
 

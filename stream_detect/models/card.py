@@ -3,11 +3,20 @@
 Nothing about a model is stated anywhere else. The parts of the contract are converted to the values of `types`.
 """
 
-from typing import Annotated, Literal
+import hashlib
+import json
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from stream_detect import types
+
+_DECIDING: dict[str, Any] = {
+    **dict.fromkeys(("input", "crop", "output", "precision", "int8", "sha256"), True),
+    "calibration": {"slope", "intercept"},
+    "thresholds": {"fake_enter", "fake_leave", "real_enter", "real_leave"},
+}
+"""The parts of a card on which answers depend; the others describe the model."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -131,6 +140,15 @@ class Card(CardPart):
     limits: tuple[str, ...] = Field(description="what the model is known not to do, in sentences for the page")
     metrics: tuple[Metric, ...] = ()
     sha256: dict[str, Sha256] = Field(description="of every other file of the bundle, by name")
+
+    @property
+    def contract_sha256(self) -> str:
+        """Sha256 of everything on which answers depend, in hexadecimal: the files, and how they are used.
+
+        Bundles with the same weights may differ in calibration, thresholds or crop.
+        """
+        deciding = self.model_dump(mode="json", include=_DECIDING)
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 
     def crop_policy(self) -> types.CropPolicy:
         """The crop policy of this model."""

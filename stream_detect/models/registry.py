@@ -74,10 +74,33 @@ class Registry:
             raise BundleError(f"expected the sha256 of {IR_WEIGHTS_FILE} in the card of {name}, received none")
         return card.sha256[IR_WEIGHTS_FILE]
 
+    def contract_of(self, name: str) -> str:
+        """`Card.contract_sha256` of the bundle of that name, unverified.
+
+        Raises:
+            BundleError: there is none.
+        """
+        return read_card(self.folder_of(name)).contract_sha256
+
     def _found(self) -> dict[str, Path]:
         found: dict[str, Path] = {}
         for folder in self._folders:
-            for candidate in (folder, *sorted(folder.iterdir() if folder.is_dir() else ())):
-                if (candidate / CARD_FILE).is_file():
+            try:
+                inside = sorted(folder.iterdir() if folder.is_dir() else ())
+            except OSError as error:
+                raise BundleError(
+                    f"expected a readable folder of model bundles at {folder}, received {error.strerror}; correct "
+                    "model.folder"
+                ) from error
+            for candidate in (folder, *inside):
+                if _has_card(candidate):
                     found.setdefault(candidate.name, candidate)
         return found
+
+
+def _has_card(folder: Path) -> bool:
+    """Whether a bundle may be there; not in a folder that only others may read, such as lost+found."""
+    try:
+        return (folder / CARD_FILE).is_file()
+    except OSError:
+        return False

@@ -42,12 +42,16 @@ PAGE["/index.html"] = PAGE["/"]
 
 
 def load(name: str) -> Candidate:
-    """Another model, recognised by its thresholds."""
+    """Another model, or the one in use after a new calibration; both are recognised by their thresholds."""
+    if name == "scripted":
+        return Candidate(
+            JUDGE, "2" * 64, lambda: lambda: ScriptedClassifier(0.1, thresholds=Thresholds(fake_enter=0.7))
+        )
     if name != "other":
         raise NotFoundError(f"expected another, received {name}")
     thresholds = Thresholds(fake_enter=0.9)
     body = JUDGE.model_copy(update={"name": "other", "sha256": "1" * 64, "title": "Other"})
-    return Candidate(body, lambda: lambda: ScriptedClassifier(0.1, thresholds=thresholds))
+    return Candidate(body, "1" * 64, lambda: lambda: ScriptedClassifier(0.1, thresholds=thresholds))
 
 
 def bundles(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -93,7 +97,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
             engine = Engine(
                 checked.only(AnalysisSettings), lambda: ScriptedDetector([]), lambda: ScriptedClassifier([])
             )
-            model = ModelInUse(JUDGE, engine, load)
+            model = ModelInUse(JUDGE, "0" * 64, engine, load)
 
             def take(now: Settings) -> None:
                 access.take(now)
@@ -112,7 +116,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
             analyses = AnalysisService(checked, monitoring.database, reviewer, bundles)
             analyses.start()
             access = AccessService(checked, monitoring.database)
-            application = join(checked, model, (monitoring, analyses), Contents(cards, PAGE), access)
+            application = join(checked, model, (monitoring, analyses), Contents(lambda: cards, PAGE), access)
             client = stack.enter_context(TestClient(application, base_url=base_url, client=(peer, 50000)))
             return Inside(client, application, engine, monitoring, analyses, reviewer, access)
 

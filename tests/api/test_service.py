@@ -66,6 +66,15 @@ def test_another_model_judges_from_now_on(make):
     assert engine.classifier_factory().thresholds.fake_enter == 0.9
 
 
+def test_a_model_that_was_calibrated_anew_is_loaded_though_its_name_and_weights_are_those_in_use(make):
+    inside = make()
+    assert inside.client.put("/api/models/judging", json={"name": "scripted"}).status_code == 200
+    loaded = inside.engine.classifier_factory
+    assert loaded().thresholds.fake_enter == 0.7
+    assert inside.client.put("/api/models/judging", json={"name": "scripted"}).status_code == 200
+    assert inside.engine.classifier_factory is loaded
+
+
 @pytest.mark.parametrize(("body", "status"), [({"name": "absent"}, 404), ({}, 422), ({"name": "x" * 65}, 422)])
 def test_a_model_that_cannot_judge_changes_nothing(client, body, status):
     answer = client.put("/api/models/judging", json=body)

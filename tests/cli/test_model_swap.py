@@ -83,10 +83,11 @@ def test_an_address_without_our_server_is_named(url):
 
 def test_a_server_that_runs_judges_by_the_other(start_server, tmp_path):
     home = tmp_path / "again"
-    shutil.copytree(SHIPPED / "meso4-dfdc", home)
-    write_card(home, read_card(home).model_copy(update={"name": "again", "title": "Once more"}))
     running = start_server(MODEL__FOLDER=str(tmp_path))
     assert running.get("/api/models")["judging"] == ModelSettings().name
+    shutil.copytree(SHIPPED / "meso4-dfdc", home)
+    write_card(home, read_card(home).model_copy(update={"name": "again", "title": "Once more"}))
+    assert "Once more" in [card["title"] for card in running.get("/api/models")["models"]]
     outcome = CliRunner().invoke(app, ["use", "again", "--url", running.url])
     assert outcome.exit_code == 0, outcome.exception
     assert running.get("/api/models")["judging"] == "again"

@@ -75,11 +75,11 @@ class ClusterStage:
         )
         bundle = Registry.of(None).load(self.settings.model.name)
         asked = OneNode(nodes) if one_node else nodes
-        order = ModelOrder(bundle.card.name, bundle.sha256, Thresholds())
+        self.model = ModelOrder(bundle.card.name, bundle.card.contract_sha256, Thresholds())
         self.kept: list[tuple[str, Evidence]] = []
         self.head = Head(
             self.settings.only(WorkerSettings),
-            HeadParts(asked, self.leases, lambda: order, frozenset, alone=database.dialect == "sqlite"),
+            HeadParts(asked, self.leases, lambda: self.model, frozenset, alone=database.dialect == "sqlite"),
         )
         self.head.observe(self.watcher)
         self.head.inbox.report_evidence_to(lambda event_id, evidence: self.kept.append((event_id, evidence)))

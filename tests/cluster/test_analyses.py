@@ -66,8 +66,8 @@ class Here:
         raise DoneHereError
 
 
-def reviewer_of(stage: ClusterStage, sha256_of: Callable[[str], str] | None = None) -> ClusterReviewer:
-    known = sha256_of or Registry.of(None).sha256_of
+def reviewer_of(stage: ClusterStage, contract_of: Callable[[str], str] | None = None) -> ClusterReviewer:
+    known = contract_of or Registry.of(None).contract_of
     return ClusterReviewer(stage.head.tasks, Here(), known, stage.settings.review)
 
 

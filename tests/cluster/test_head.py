@@ -5,7 +5,11 @@ import time
 
 import pytest
 
+from stream_detect.cluster.messages import ModelOrder
+from stream_detect.cluster.worker import orders
 from stream_detect.errors import CapacityError, StorageError
+from stream_detect.models.bundle import read_card, write_card
+from stream_detect.models.registry import SHIPPED, Registry
 from stream_detect.settings import CameraSettings
 from stream_detect.storage.records import Event
 from stream_detect.types import CameraState
@@ -162,6 +166,30 @@ def test_while_the_database_is_away_cameras_go_on(stage, rtsp_server, monkeypatc
         assert made.state("door") == "live"
     until(lambda: made.head.problems == ())
     assert made.head.moves == ()
+
+
+def test_a_worker_changes_to_a_model_with_the_same_weights_once_its_node_has_it(stage, tmp_path, monkeypatch):
+    monkeypatch.setattr(orders, "USE_AGAIN_S", 0.05)
+    made = stage("a")
+    hosting, before = made.nodes.links["a"].worker._hosting, made.model
+    shipped, home = SHIPPED / before.name, tmp_path / "bundles" / "strict"
+    card = read_card(shipped)
+    strict = card.thresholds.model_copy(update={"fake_enter": 0.98})
+    card = card.model_copy(update={"name": "strict", "thresholds": strict})
+    monkeypatch.setattr(hosting, "_registry", Registry([home.parent, SHIPPED]))
+    missing = "received 'strict'; known: "
+    made.model = ModelOrder("strict", card.contract_sha256, card.hysteresis())
+    until(lambda: any(missing in problem for problem in made.head.problems))
+    made.model = before
+    until(lambda: made.head.problems == ())
+    made.model = ModelOrder("strict", card.contract_sha256, card.hysteresis())
+    until(lambda: any(missing in problem for problem in made.head.problems))
+    home.mkdir(parents=True)
+    for file in card.sha256:
+        (home / file).symlink_to(shipped / file)
+    write_card(home, card)
+    until(lambda: made.head.problems == ())
+    assert hosting._engine.classifier_factory().thresholds.fake_enter == 0.98
 
 
 def test_problems_of_ice_servers_are_reported_with_the_node(stage):

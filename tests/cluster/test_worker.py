@@ -8,6 +8,7 @@ import pytest
 
 from stream_detect import __version__
 from stream_detect.cluster.messages import Assignment, ModelOrder, Orders, Refusal, WorkerState
+from stream_detect.cluster.worker import orders as orders_module
 from stream_detect.cluster.worker import worker as module
 from stream_detect.cluster.worker.hosting import ANALYSES_FOLDER, WorkerSettings
 from stream_detect.cluster.worker.orders import NOT_RENEWED, OrderKeeper, WorkerLease
@@ -60,12 +61,17 @@ class Ordered:
         self.now_s = 0.0
         self.looked: set[str] = set()
         """Names of the threads that have looked at the lease."""
+        self.has_model, self.asked = True, list[ModelOrder]()
         self.outbox = Outbox()
         self.cameras = Cameras(self.outbox)
         lease = WorkerLease(LEASE_S, self._clock)
-        self.orders = OrderKeeper(self.cameras, self.outbox, lease, lambda _model: None, lambda _camera: None)
+        self.orders = OrderKeeper(self.cameras, self.outbox, lease, self._use, lambda _camera: None)
         self.orders.renew(0.0)
         self.orders.start()
+
+    def _use(self, model: ModelOrder) -> bool:
+        self.asked.append(model)
+        return self.has_model
 
     def _clock(self) -> float:
         self.looked.add(threading.current_thread().name)
@@ -140,12 +146,28 @@ def test_an_exception_does_not_end_the_watch_over_the_lease(worker, caplog, fail
     assert "a defect" in caplog.text
 
 
+def test_a_model_that_cannot_be_used_is_tried_again(worker, monkeypatch):
+    monkeypatch.setattr(orders_module, "USE_AGAIN_S", 0.01)
+    worker.has_model = False
+    worker.order(1, 7)
+    until(lambda: len(worker.asked) > 2)
+    assert worker.cameras.watched == ["c0"]  # with the model before
+    worker.has_model = True
+    until(lambda: worker.orders._unused is None)
+    asked = len(worker.asked)
+    worker.order(2, 7, 8)
+    until(lambda: worker.orders.revision == 2)
+    assert len(worker.asked) == asked + 1
+
+
 async def test_a_worker_that_cannot_start_leaves_nothing_running(tmp_path):
     (tmp_path / ANALYSES_FOLDER).write_text("no folder")
     settings = WorkerSettings(storage={"folder": tmp_path})
     bundle = Registry.of(settings.model.folder).load(settings.model.name)
     threads, tasks = set(threading.enumerate()), asyncio.all_tasks()
-    refused = await module.Worker().begin(__version__, settings.model_dump(), (bundle.card.name, bundle.sha256))
+    refused = await module.Worker().begin(
+        __version__, settings.model_dump(), (bundle.card.name, bundle.card.contract_sha256)
+    )
     assert isinstance(refused, Refusal)
     assert ANALYSES_FOLDER in refused.message
     left = [one.name for one in set(threading.enumerate()) - threads if not one.name.startswith("asyncio")]
@@ -186,6 +208,6 @@ async def test_an_exception_does_not_end_the_trial_of_ice_servers(tmp_path, monk
     monkeypatch.setattr(IceServers, "watch", watch)
     settings, worker = WorkerSettings(storage={"folder": tmp_path}), module.Worker()
     bundle = Registry.of(settings.model.folder).load(settings.model.name)
-    await worker.begin(__version__, settings.model_dump(), (bundle.card.name, bundle.sha256))
+    await worker.begin(__version__, settings.model_dump(), (bundle.card.name, bundle.card.contract_sha256))
     await soon(lambda: len(trials) == 2)
     await worker.close()

@@ -1,3 +1,8 @@
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
 import pytest
 
 from stream_detect.errors import BundleError, BundleTamperedError
@@ -78,6 +83,32 @@ def test_folder_and_card_must_agree_on_the_name(make_bundle, tmp_path):
 
 def test_folder_of_bundles_may_be_a_bundle_itself(make_bundle):
     assert Registry([make_bundle("one")]).load("one").card.name == "one"
+
+
+def test_a_file_that_cannot_be_read_is_named(make_bundle):
+    folder = make_bundle()
+    (folder / "model.bin").unlink()
+    (folder / "model.bin").symlink_to("/proc/self/mem")  # whose first page cannot be read
+    with pytest.raises(BundleError, match=r"expected to read .*model\.bin"):
+        Bundle.load(folder)
+
+
+def test_a_folder_of_others_beside_the_bundles_is_passed_over(make_bundle):
+    """Such as lost+found, where model.folder is a disk of its own."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        shutil.copytree(make_bundle("one"), Path(name) / "one")
+        (Path(name) / "lost+found").mkdir(mode=0o000)
+        root = os.geteuid() == 0
+        try:
+            if root:
+                os.seteuid(65534)
+            assert Registry([Path(name)]).names() == ("one",)
+            with pytest.raises(BundleError, match="expected a readable folder of model bundles"):
+                Registry([Path(name) / "lost+found"]).names()
+        finally:
+            if root:
+                os.seteuid(0)
 
 
 def test_absent_folder_of_bundles_is_an_error(tmp_path):

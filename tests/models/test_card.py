@@ -29,6 +29,30 @@ def test_card_turns_into_the_values_that_the_pipeline_takes():
     assert card.hysteresis() == types.Thresholds(0.9, 0.7, 0.1, 0.3)
 
 
+def test_the_contract_covers_what_decides_answers_and_nothing_else():
+    def contract(**changes: object) -> str:
+        return Card.model_validate_json(json.dumps(CARD | changes)).contract_sha256
+
+    described = {
+        "title": "Other",
+        "version": "2",
+        "limits": ["two"],
+        "training": {"data": "e", "terms": "u", "recipe": "s"},
+    }
+    described["calibration"] = CARD["calibration"] | {"fitted_on": "the other half"}
+    described["thresholds"] = CARD["thresholds"] | {"rule": "by hand"}
+    assert contract(**described) == contract()
+    deciding = [
+        {"calibration": CARD["calibration"] | {"slope": 0.6}},
+        {"thresholds": CARD["thresholds"] | {"fake_enter": 0.95}},
+        {"crop": CARD["crop"] | {"side_factor": 1.4}},
+        {"output": {"means": "fake", "index": 1}},
+        {"precision": "bf16"},
+        {"sha256": {"model.bin": "1" * 64}},
+    ]
+    assert len({contract(), *(contract(**changes) for changes in deciding)}) == 1 + len(deciding)
+
+
 @pytest.mark.parametrize(
     ("part", "value", "named"),
     [

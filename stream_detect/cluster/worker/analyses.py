@@ -74,10 +74,9 @@ class WorkerAnalyses:
             SettingsError: a model here differs from the server's.
             StorageError: nothing can be written here.
         """
-        for name, sha256 in order.models:
-            found = self._registry.sha256_of(name)
-            if found != sha256:
-                raise SettingsError(f"expected the model {name} with sha256 {sha256[:12]}, received {found[:12]}")
+        for name, contract_sha256 in order.models:
+            if self._registry.contract_of(name) != contract_sha256:
+                raise SettingsError(f"expected the server's model {name}, received another one of that name")
         unseen = order.unseen
         self._folder.check_room(sum(file.bytes for file in unseen.values()))
         with self._lock:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import sys
-import threading
 from typing import Any
 
 import cv2
@@ -14,9 +13,7 @@ from stream_detect.analysis.search import FaceSearch
 from stream_detect.backoff import keep_running
 from stream_detect.cameras.fleet import Fleet, HostedCamera, hosted_here
 from stream_detect.cameras.observer import Observers
-from stream_detect.cluster.messages import (
-    ModelOrder,
-)
+from stream_detect.cluster.messages import ModelOrder
 from stream_detect.cluster.worker.analyses import WorkerAnalyses
 from stream_detect.cluster.worker.evidence import WorkerEvidence
 from stream_detect.cluster.worker.folder import ProcessFolder
@@ -98,7 +95,7 @@ class WorkerHosting:
         loaded = load_model(bundle, settings.model.backend, settings.model.threads, settings.model.precision)
         detector = FaceSearch(settings.faces)
         self._engine = Engine(settings, detector.sibling, loaded.classifier, model_sha256=bundle.sha256)
-        self._changing_model = threading.Lock()
+        self._contract_sha256 = bundle.card.contract_sha256
         self.problem = ""
         style = OverlayStyle(bundle.card.hysteresis(), settings.window.stale_s)
         network = Network.of(settings.webrtc)
@@ -167,23 +164,28 @@ class WorkerHosting:
     def _camera(self, name: str) -> HostedCamera:
         return self.fleet.camera(name)
 
-    def _use(self, model: ModelOrder) -> None:
-        """Changes the model, on the thread of the orders."""
-        if model.sha256 == self._engine.model.sha256:
-            return
+    def _use(self, model: ModelOrder) -> bool:
+        """Changes the model, on the thread of the orders; see `OrderKeeper`."""
+        if model.contract_sha256 == self._contract_sha256:
+            self.problem = ""  # the server went back to the model that is still in use here
+            return True
         try:
-            bundle = _same_bundle(self._registry, model.name, model.sha256)
+            bundle = _same_bundle(self._registry, model.name, model.contract_sha256)
             wanted = self._settings.model
             loaded = load_model(bundle, wanted.backend, wanted.threads, wanted.precision)
         except StreamDetectError as error:
+            if str(error) != self.problem:
+                log.warning("the model in use stays, because the server's cannot be used: %s", error)
             self.problem = str(error)
-            return
+            return False
         self.problem = ""
+        self._contract_sha256 = model.contract_sha256
         self._engine.judge_by(loaded.classifier, bundle.sha256)
         style = OverlayStyle(model.thresholds, self._settings.window.stale_s)
         self._loop.call_soon_threadsafe(self.viewers.draw_with, style)
         about = self._introduction(bundle, model.thresholds)
         self._loop.call_soon_threadsafe(self.checks.introduce, about)
+        return True
 
     def _introduction(self, bundle: Bundle, thresholds: Thresholds) -> Introduction:
         window = self._settings.window
@@ -219,11 +221,11 @@ class _Sink:
         self._fleet.camera(self._name).publisher_left(reason)
 
 
-def _same_bundle(registry: Registry, name: str, sha256: str) -> Any:
+def _same_bundle(registry: Registry, name: str, contract_sha256: str) -> Bundle:
     bundle = registry.load(name)
-    if bundle.sha256 != sha256:
+    if bundle.card.contract_sha256 != contract_sha256:
         raise SettingsError(
-            f"expected the server's model {name} (sha256 {sha256[:12]}), received another one on this node "
-            f"({bundle.sha256[:12]}): install the same bundle here"
+            f"expected the server's model {name}, received another one of that name on this node (weights "
+            f"{bundle.sha256[:12]}): install the same bundle here"
         )
     return bundle

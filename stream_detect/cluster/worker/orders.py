@@ -15,6 +15,9 @@ STOP_BEFORE_S = 1.0
 
 WATCH_S = 0.1
 
+USE_AGAIN_S = 5.0
+"""Interval at which a worker tries again to use a model that it did not have: its node may have it by now."""
+
 NOT_RENEWED = "the server did not renew its lease"
 
 log = logging.getLogger(__name__)
@@ -54,7 +57,7 @@ class OrderKeeper:
         fleet: fleet of the worker.
         outbox: gets the lease numbers.
         lease: lease of the cameras.
-        use: changes the model.
+        use: changes the model; returns False if it cannot be used here, and is called again later.
         leave: ends the viewers and publishers of a camera.
     """
 
@@ -63,7 +66,7 @@ class OrderKeeper:
         fleet: Fleet,
         outbox: Outbox,
         lease: WorkerLease,
-        use: Callable[[ModelOrder], None],
+        use: Callable[[ModelOrder], bool],
         leave: Callable[[str], None],
     ) -> None:
         self._fleet = fleet
@@ -74,6 +77,7 @@ class OrderKeeper:
         self.on_expired: Callable[[], None] = lambda: None
         """Called when the lease expires, whether or not cameras are watched."""
         self._newest: Orders | None = None  # one slot: the newest orders win
+        self._unused: ModelOrder | None = None  # the model of the newest orders, while it cannot be used
         self._hosted: dict[str, int] = {}
         self._started: dict[str, int] = {}  # lease numbers with which the fleet's cameras were started
         self._expiries = 0
@@ -115,20 +119,24 @@ class OrderKeeper:
 
     def _carry_out(self) -> None:
         while True:
-            self._there.wait()
+            self._there.wait(None if self._unused is None else USE_AGAIN_S)
             self._there.clear()
             if self._closing.is_set():
                 return
             orders = self._newest
-            if orders is None or orders.revision <= self.revision or not self._lease.holds:
-                continue
             try:
-                self._apply(orders)
+                if orders is not None and orders.revision > self.revision and self._lease.holds:
+                    self._apply(orders)
+                elif self._unused is not None:
+                    self._change_model(self._unused)
             except Exception:  # top of the thread: a failure for one list of cameras must not affect the next
-                log.exception("orders %d could not be carried out", orders.revision)
+                log.exception("orders %d could not be carried out", orders.revision if orders else 0)
+
+    def _change_model(self, model: ModelOrder) -> None:
+        self._unused = None if self._use(model) else model
 
     def _apply(self, orders: Orders) -> None:
-        self._use(orders.model)
+        self._change_model(orders.model)
         # An operator may have started a camera that is disabled in the settings file.
         wanted = [one.settings.model_copy(update={"enabled": True}) for one in orders.assignments]
         numbers = {one.settings.name: one.number for one in orders.assignments}

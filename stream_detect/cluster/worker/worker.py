@@ -65,7 +65,7 @@ class Worker:
         Args:
             version: version of the server, which must be the same, because messages depend on it.
             settings: sections for a worker, from `WorkerSettings.model_dump`.
-            model: name and sha256 of the bundle to use.
+            model: name and `Card.contract_sha256` of the bundle to use.
 
         Returns:
             The incarnation, or why it cannot work.

@@ -21,9 +21,7 @@ export function Models({ server }: Props) {
         <Failed what="The model cards could not be loaded." failure={models.failure} retrying={models.retrying} onRetry={reload} />
       )}
       {models.state === "ready" && models.value.models.length === 0 && (
-        <p className="panel p-4">
-          No model bundle was found. Put one into the folder named by the setting model.folder, and restart the server.
-        </p>
+        <p className="panel p-4">No model bundle was found. Put one into the folder named by the setting model.folder.</p>
       )}
       {models.state === "ready" && models.value.models.length > 0 && <Cards {...models.value} />}
     </div>
