@@ -108,6 +108,7 @@ def application(settings: Settings, services: Services, contents: Contents, life
     # The last one is the first that a request passes: rejections by the others are in the audit log too.
     made.add_middleware(Authorization, asked=services.access.gatekeepers(permissions))
     made.add_middleware(FairTurns)
+    made.add_middleware(problems.UnexpectedErrors)
     made.add_middleware(SameOrigin, served=Served.of(settings.server))
     made.add_middleware(Audit, log=services.access.audit, directory=services.access.directory)
     if settings.server.path_prefix:

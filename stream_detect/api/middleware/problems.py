@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stream_detect.errors import (
     AccessError,
@@ -111,6 +112,37 @@ def install(application: FastAPI) -> None:
     application.exception_handler(HTTPException)(_http)
     application.exception_handler(RequestValidationError)(_invalid)
     application.exception_handler(Exception)(_unforeseen)
+
+
+class UnexpectedErrors:
+    """ASGI middleware that answers unexpected errors of the middleware and routes behind it.
+
+    Starlette answers them in front of all middleware, where the response gets no security headers and the audit log no
+    entry.
+
+    Args:
+        application: the application.
+    """
+
+    def __init__(self, application: ASGIApp) -> None:
+        self._application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles a request; an error after the beginning of its response is raised, which closes the connection."""
+        began = False
+
+        async def sent(message: Message) -> None:
+            nonlocal began
+            began = True
+            await send(message)
+
+        try:
+            await self._application(scope, receive, sent)
+        except Exception as error:
+            if began or scope["type"] != "http":
+                raise
+            response = await _unforeseen(Request(scope), error)
+            await response(scope, receive, send)
 
 
 async def _ours(_request: Request, error: StreamDetectError) -> Response:

@@ -120,6 +120,18 @@ def test_looking_at_evidence_is_written_down_once_in_a_while(house):
     ]
 
 
+def test_a_change_that_fails_unexpectedly_is_written_down_and_its_answer_is_as_safe_as_any(house, monkeypatch):
+    def broken(_name: str) -> None:
+        raise RuntimeError("/root/secret")
+
+    monkeypatch.setattr(house.inside.access.accounts, "remove", broken)
+    answer = house.client.delete("/api/users/viewer", headers=bearer(house.tokens[Role.ADMIN]))
+    assert (answer.status_code, answer.headers["cache-control"]) == (500, "no-store")
+    assert "Content-Security-Policy" in answer.headers
+    assert "secret" not in answer.text
+    assert entries(house, 1) == [("admin", "token", "user.remove", "viewer", "failed")]
+
+
 def test_the_log_is_read_in_pages_and_with_filters_by_admins(house):
     client, admin = house.client, bearer(house.tokens[Role.ADMIN])
     for _ in range(3):
