@@ -24,7 +24,8 @@ _REFUSALS: Final = frozenset({401, 403, 421, 429})
 _SAID: Final = "stream_detect.audit"
 _LONGEST: Final = 200
 _VIEW_AGAIN_S: Final = 600.0
-"""Interval at which the same user's view of the same thing is recorded: a page requests a picture again and again."""
+"""Interval at which the same user's view of the same file is recorded: a page requests a picture again and again. A
+view that failed is another one: the file may be there a minute later."""
 
 _REFUSED_AGAIN_S: Final = 60.0
 """Interval at which the same refusal for the same address is recorded, so that guessing does not fill the disk."""
@@ -86,8 +87,9 @@ class Audit:
         if result == "refused":
             if self._refusals.is_one(who, client_network(address), action, str(status)):
                 return
-        elif permission is not None and permission.is_viewing and self._views.is_one(who, by, address, action, target):
-            return
+        elif permission is not None and permission.is_viewing:
+            if self._views.is_one(who, by, address, action, target, scope["template"], result):
+                return
         detail = f"{scope['method']} {_path(scope)}: {status}{cause}"
         if "detail" in said:
             detail += f"; {_plain(said['detail'])}"

@@ -112,7 +112,7 @@ class Authorization:
             await self._application(scope, receive, send)
             return
         permission, path, values = self._asked.permissions.of(scope)
-        scope["permission"], scope["values"] = permission, values
+        scope["permission"], scope["template"], scope["values"] = permission, path, values
         found = await self._recognised(scope)
         if isinstance(found, Principal):
             scope["principal"] = found

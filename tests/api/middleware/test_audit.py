@@ -120,6 +120,21 @@ def test_looking_at_evidence_is_written_down_once_in_a_while(house):
     ]
 
 
+def test_a_view_is_recorded_for_each_file_and_after_one_that_failed(house):
+    admin, event = bearer(house.tokens[Role.ADMIN]), "0" * 32
+    for _ in range(2):
+        for name in ("face.jpg", "clip.mp4"):
+            house.client.get(f"/api/events/{event}/{name}", headers=admin)
+        for limit in (0, 1):
+            house.client.get(f"/api/audit?limit={limit}", headers=admin)
+    assert [(action, target, result) for *_, action, target, result in entries(house, 4)] == [
+        ("evidence.view", event, "failed"),
+        ("evidence.view", event, "failed"),
+        ("audit.view", "", "failed"),
+        ("audit.view", "", "ok"),
+    ]
+
+
 def test_a_change_that_fails_unexpectedly_is_written_down_and_its_answer_is_as_safe_as_any(house, monkeypatch):
     def broken(_name: str) -> None:
         raise RuntimeError("/root/secret")
