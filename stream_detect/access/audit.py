@@ -73,6 +73,7 @@ class AuditLog:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._write_all, name="audit", daemon=True)
         self._expired_s = float("-inf")
+        self._closed = False
         self.problem = ""
         """Why entries cannot be written now; empty if all is well."""
 
@@ -80,32 +81,41 @@ class AuditLog:
         """Starts to write."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Writes waiting entries, for at most three seconds. Blocks.
+    def close(self, within_s: float = _CLOSE_S) -> None:
+        """Writes waiting entries. Blocks.
 
-        Those that the database has not taken by then are in the log and the file.
+        Those that the database has not taken by then, and later ones, are in the log and the file.
+
+        Args:
+            within_s: time limit.
         """
         self._closing.set()
         self._arrived.set()
         if self._thread.is_alive():
-            self._thread.join(_CLOSE_S)
+            self._thread.join(within_s)
         with self._lock:
+            self._closed = True
             left = list(self._waiting)
-        for entry in left:
-            _log.error("not written to the database: %s", json.dumps(asdict(entry)))
-        if left:
-            self._append(left)
+        self._give_up(left)
 
     def note(self, entry: AuditEntry) -> None:
         """Adds an entry. Does not block."""
         with self._lock:
-            is_full = len(self._waiting) >= MAX_WAITING
-            if not is_full:
+            is_closed, is_full = self._closed, len(self._waiting) >= MAX_WAITING
+            if not is_closed and not is_full:
                 self._waiting.append(entry)
-        if is_full:
+        if is_closed:
+            self._give_up([entry])
+        elif is_full:
             self.problem = f"the audit log is full: {MAX_WAITING} entries wait for the database"
             _log.error("not written to the database: %s", json.dumps(asdict(entry)))
         self._arrived.set()
+
+    def _give_up(self, entries: list[AuditEntry]) -> None:
+        for entry in entries:
+            _log.error("not written to the database: %s", json.dumps(asdict(entry)))
+        if entries:
+            self._append(entries)
 
     def _write_all(self) -> None:
         backoff, outage = Backoff(1.0, 60.0), Outage(_log, "audit log")
@@ -121,8 +131,10 @@ class AuditLog:
                 continue
             try:
                 self.table.append(batch)
-            except StorageError as error:
-                outage.failed(f"entries wait for the database: {error}")
+            except Exception as error:  # noqa: BLE001 - the thread's edge: a defect must not end the log unnoticed
+                outage.failed(
+                    f"entries wait for the database: {error}", None if isinstance(error, StorageError) else error
+                )
                 self.problem = f"the audit log cannot be written: {error}"
                 if self._closing.wait(backoff.pause_s()):
                     return
@@ -131,6 +143,8 @@ class AuditLog:
             self.problem = ""
             backoff.reset()
             with self._lock:
+                if self._closed:  # it took too long: the entries are in the log and the file already
+                    return
                 for _ in batch:
                     self._waiting.popleft()
             self._publish(batch)

@@ -65,6 +65,9 @@ class Directory:
         self._clock = clock
         self._may_be_open = is_loopback(server.host) and not server.sign_in
         self._may_be_open &= access.proxy_header is None and access.oidc_issuer is None
+        # With a token any `Host` is served (`Served`), also to a site that makes its name lead here: a reload that
+        # removes the token must not let everybody in.
+        self._may_be_open &= server.token is None
         self._lock = threading.Lock()
         self._rereading = threading.RLock()  # one at a time: an older copy must not replace a newer one
         self._entitled = stored.read()
@@ -75,7 +78,10 @@ class Directory:
         self.replace_token(server.token)
 
     def replace_token(self, token: SecretStr | None) -> None:
-        """Replaces the token in the settings; the previous one is rejected from now on."""
+        """Replaces the token in the settings; the previous one is rejected from now on.
+
+        A server that started with a token requires credentials until it is restarted.
+        """
         self._settings_digest = None if token is None else digest_of(token.get_secret_value())
 
     @property

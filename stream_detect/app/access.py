@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -20,6 +21,7 @@ from stream_detect.api.sessions import Cookies
 from stream_detect.app.tls import Certificate
 from stream_detect.backoff import keep_running
 from stream_detect.errors import StorageError
+from stream_detect.off_loop import off_loop
 from stream_detect.settings import AccessSettings, Settings
 from stream_detect.storage.audit import AuditEntry, AuditTable
 from stream_detect.storage.database import Database
@@ -33,7 +35,9 @@ LOOK_EVERY_S: Final = 1.0
 then their streams end within two seconds."""
 
 _CLOSE_S: Final = 1.0
-"""Time limit of closing, because the database may be unreachable; the whole server ends within five seconds."""
+_AUDIT_CLOSE_S: Final = 0.8
+"""Time limits of closing, because the database may not answer: the whole server ends within five seconds. That of the
+audit log is shorter, so that it can still put into the log and the file what the database has not taken."""
 
 _log = logging.getLogger(__name__)
 
@@ -104,23 +108,31 @@ class AccessService:
         """Stores the times of last use and the waiting entries of the audit log."""
         if self._watching is not None:
             self._watching.cancel()
+        audit = off_loop(partial(self.audit.close, _AUDIT_CLOSE_S), "close-audit")
         try:
             async with asyncio.timeout(_CLOSE_S):
-                await asyncio.gather(asyncio.to_thread(self.directory.note_use), asyncio.to_thread(self.audit.close))
+                await off_loop(self.directory.note_use, "close-access")
         except (StorageError, TimeoutError) as error:
             reason = str(error) or f"the database did not answer within {_CLOSE_S:g} s"
-            _log.warning("the latest audit entries and times of use of sessions and tokens are not stored: %s", reason)
+            _log.warning("the latest times of use of sessions and tokens are not stored: %s", reason)
+        await audit
 
     def _note_entered(self, user: User) -> None:
         self.audit.note(AuditEntry(time.time(), "user.add", by="sso", target=user.name, detail=f"as {user.role.value}"))
 
     async def _watch(self) -> None:
+        reading: asyncio.Future[bool] | None = None
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await self._changed.wait()
             self._changed.clear()
-            await asyncio.to_thread(self.directory.refresh)
+            if reading is None or reading.done():
+                reading = off_loop(self.directory.refresh, "access")
+            # A database that does not answer keeps nothing running: sessions expire, and the token is replaced.
+            done, _ = await asyncio.wait((reading,), timeout=LOOK_EVERY_S)
+            for one in done:
+                one.result()
             self.running.end_revoked(lambda key: self.directory.role_of(key, in_use=True))
 
 

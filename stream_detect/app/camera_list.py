@@ -113,6 +113,7 @@ class CameraList:
         """
         stored = self._usable()
         with self._one_at_a_time():
+            self._check(self._settings.cameras)
             self._apply(self._settings.cameras, stored)
 
     def bodies(self) -> list[CameraBody]:
@@ -222,17 +223,25 @@ class CameraList:
     def reload(self) -> Reloaded:
         """Reloads the settings file and applies its cameras; if it is invalid, nothing changes.
 
+        The token is replaced although the database is away, which cameras need, and cameras are applied although the
+        rest fails.
+
         Raises:
             SettingsError: the file is invalid.
             AddressError: the address of one of its cameras is invalid.
-            StorageError: cameras added over HTTP cannot be read.
+            ConflictError: there are more cameras than this server was started for.
+            StorageError: cameras added over HTTP cannot be read; the cameras are as before.
             CapacityError: other changes are in progress.
         """
         with self._one_at_a_time():
             settings = self._reload.read()
-            applied = self._apply(settings.cameras, self._usable())
-            self._leave(applied.changed, applied.removed)  # first: the rest can fail, and be repeated
-            self._reload.take(settings)
+            self._check(settings.cameras)
+            self._fleet.check_room(len(settings.cameras))
+            try:
+                self._reload.take(settings)
+            finally:
+                applied = self._apply(settings.cameras, self._usable())
+                self._leave(applied.changed, applied.removed)
         later = tuple(
             section
             for section in Settings.model_fields
@@ -288,13 +297,15 @@ class CameraList:
                 _log.error("camera %s, added over HTTP, is skipped: %s", settings.name, error)
         return usable
 
-    def _apply(self, of_file: Sequence[CameraSettings], added_here: Sequence[CameraSettings]) -> Applied:
-        """Applies all cameras of the file, or none."""
+    def _check(self, of_file: Sequence[CameraSettings]) -> None:
         for camera in of_file:
             try:
                 self._fleet.check(camera, from_settings_file=True)
             except (AddressError, SettingsError) as error:
                 raise type(error)(f"camera {camera.name} of the settings file: {error}") from None
+
+    def _apply(self, of_file: Sequence[CameraSettings], added_here: Sequence[CameraSettings]) -> Applied:
+        """Applies all cameras of the file, which were checked, and those added over HTTP."""
         names = frozenset(camera.name for camera in of_file)
         for camera in added_here:
             if camera.name in names:

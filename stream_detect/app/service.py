@@ -148,7 +148,7 @@ def _reload(monitoring: Monitoring, audit: AuditLog) -> None:
         done = monitoring.cameras.reload()
     except StreamDetectError as error:
         audit.note(AuditEntry(time.time(), "settings.reload", "failed", by="signal", detail=str(error)))
-        _log.error("the settings file is invalid; nothing was changed: %s", error)
+        _log.error("the settings were not reloaded: %s", error)
     else:
         audit.note(AuditEntry(time.time(), "settings.reload", by="signal", detail=done.summary))
         _log.info("settings reloaded: %s", done.summary)

@@ -98,6 +98,35 @@ def test_what_the_database_has_not_taken_at_the_end_is_in_the_log_and_the_file(t
     assert [f'"target": "{n}"' in caplog.text for n in range(2)] == [True, True]
 
 
+def test_what_comes_after_the_end_is_in_the_log_and_the_file(table, tmp_path, caplog):
+    file = tmp_path / "audit.jsonl"
+    log = AuditLog(table, AuditSettings(file=file))
+    log.start()
+    log.close()
+    log.note(AuditEntry(1.0, "settings.reload"))
+    assert json.loads(file.read_text())["action"] == "settings.reload"
+    assert '"action": "settings.reload"' in caplog.text
+
+
+def test_a_defect_does_not_end_the_writing(table, caplog):
+    append, broken = table.append, [True]
+
+    def failing(entries) -> None:
+        if broken:
+            raise TypeError("a number was replaced by a word")
+        append(entries)
+
+    table.append = failing
+    log = AuditLog(table, AuditSettings())
+    log.start()
+    log.note(AuditEntry(1.0, "camera.add", target="door"))
+    until(lambda: "replaced by a word" in log.problem)
+    broken.clear()
+    until(lambda: targets(table) == ["door"])
+    log.close()
+    assert "Traceback" in caplog.text
+
+
 def test_a_file_that_cannot_be_written_is_a_problem_and_stops_nothing(table, tmp_path):
     log = AuditLog(table, AuditSettings(file=tmp_path))
     log.start()

@@ -73,6 +73,9 @@ def test_the_settings_token_is_an_admin_until_it_is_replaced(house):
     assert directory.by_bearer(TOKEN.encode()) is None
     assert directory.role_of(principal.key) is None
     assert directory.by_bearer(b"another-token").role is Role.ADMIN
+    directory.replace_token(None)
+    assert directory.by_bearer(b"another-token") is None
+    assert directory.anybody() is None  # its `Host` may be any, so it must not be open before a restart
 
 
 def test_the_sessions_of_a_user_are_those_that_stand_the_one_used_last_first(house):

@@ -84,12 +84,11 @@ class Audit:
         by = said.get("by", principal.by if principal is not None else "")
         address = scope["client"][0] if scope.get("client") else ""
         target = _plain(said.get("target") or _target(scope, answer))
-        if result == "refused":
-            if self._refusals.is_one(who, client_network(address), action, str(status)):
-                return
-        elif permission is not None and permission.is_viewing:
-            if self._views.is_one(who, by, address, action, target, scope["template"], result):
-                return
+        refused = who, client_network(address), action, str(status)
+        view = who, by, address, action, target, scope.get("template", ""), result
+        is_view = result != "refused" and permission is not None and permission.is_viewing
+        if (result == "refused" and self._refusals.is_one(*refused)) or (is_view and self._views.is_one(*view)):
+            return
         detail = f"{scope['method']} {_path(scope)}: {status}{cause}"
         if "detail" in said:
             detail += f"; {_plain(said['detail'])}"

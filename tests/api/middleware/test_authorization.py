@@ -5,6 +5,7 @@ from starlette.testclient import TestClient
 
 from stream_detect.access.limits import GUESSES
 from stream_detect.api.middleware.authorization import COOKIE
+from stream_detect.errors import StorageError
 
 TOKEN = "correct-horse-battery"
 
@@ -108,3 +109,14 @@ def test_a_token_that_is_replaced_is_refused_at_once(make):
     assert inside.client.post("/api/cameras/reload", headers=shown(TOKEN)).status_code == 200
     assert inside.client.get("/api/status", headers=shown(TOKEN)).status_code == 401
     assert inside.client.get("/api/status", headers=shown("another-token")).status_code == 200
+
+
+def test_a_token_is_replaced_although_the_database_is_away(make, monkeypatch):
+    inside = make({"server": {"token": TOKEN}}, lambda: {"server": {"token": "another-token"}})
+
+    def away(_skipped):
+        raise StorageError("the database is away")
+
+    monkeypatch.setattr(inside.monitoring.cameras._stored, "all", away)
+    assert inside.client.post("/api/cameras/reload", headers=shown(TOKEN)).status_code == 503
+    assert inside.client.get("/api/status", headers=shown(TOKEN)).status_code == 401
