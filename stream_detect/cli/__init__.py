@@ -18,7 +18,7 @@ from typer.core import TyperCommand
 
 from stream_detect import __version__
 from stream_detect.errors import StreamDetectError
-from stream_detect.extras import require
+from stream_detect.extras import require, require_keras
 
 if TYPE_CHECKING:
     from stream_detect.settings import Settings
@@ -269,7 +269,7 @@ def _analyze(context: typer.Context) -> None:
 @app.command(name="train", cls=_PassedOn)
 def _train(context: typer.Context) -> None:
     """Train a model on a folder of labelled faces."""
-    require("train", "stream-detect train")
+    require_keras("stream-detect train")
     _run_elsewhere("stream_detect.cli.train", ["train", *context.args])
 
 

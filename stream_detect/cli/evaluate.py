@@ -14,7 +14,8 @@ from rich.table import Table
 
 from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.errors import DatasetError
-from stream_detect.evaluation.dataset import TABLE, read_table
+from stream_detect.evaluation.dataset import read_table, table_file
+from stream_detect.evaluation.manifest import SPLITS, Split
 from stream_detect.evaluation.report import html_report, percent, points, value
 from stream_detect.evaluation.run import EvaluationPlan, OnProgress, evaluate, load_entrants
 from stream_detect.evaluation.score_sheet import check_report, write_report
@@ -42,9 +43,9 @@ def evaluate_models(  # noqa: PLR0913 - the command's options
     data: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FOLDER",
-            help="Instead of --manifest and --root: a folder of training data with faces.csv, of which the split val "
-            "is used; may be given several times.",
+            metavar="FOLDER|CSV",
+            help="Instead of --manifest and --root: training data, a folder with faces.csv or such a table, of which "
+            "the split val is used; may be given several times.",
         ),
     ] = None,
     model: Annotated[
@@ -83,14 +84,17 @@ def evaluate_models(  # noqa: PLR0913 - the command's options
     loaded = load_settings(settings, os.environ)
     names = [*(model or []), *(more or [])] or [loaded.model.name]
     tables = _tables(manifest, root, data or [])
+    columns = _pairs(only or [])
+    split = _split(columns.pop("split", "val")) if data else None
     plan = EvaluationPlan(
         manifest=tables[0][0],
         root=tables[0][1],
         more=tables[1:],
         by=by,
-        only=({"split": "val"} if data else {}) | _pairs(only or []),
+        only=columns,
+        split=split,
         held_out=held_out,
-        crops=crops or bool(data and all(read_table(folder).packed for folder in data)),
+        crops=crops or bool(data and all(read_table(table).packed for table in data)),
         threads=threads,
         robust=robustness_of if robustness else 0,
     )
@@ -112,10 +116,17 @@ def evaluate_models(  # noqa: PLR0913 - the command's options
 def _tables(manifest: Path | None, root: Path | None, data: list[Path]) -> tuple[tuple[Path, Path], ...]:
     """Each manifest with the folder of its files."""
     if data and not (manifest or root):
-        return tuple((folder / TABLE, folder) for folder in data)
+        return tuple((table_file(each), table_file(each).parent) for each in data)
     if manifest and root and not data:
         return ((manifest, root),)
     raise DatasetError("expected --manifest CSV and --root DIR, or --data FOLDER, and not both")
+
+
+def _split(named: str) -> Split:
+    split = next((each for each in SPLITS if each == named), None)
+    if split is None:
+        raise DatasetError(f"expected --only split=train or split=val, received split={named}")
+    return split
 
 
 def _pairs(only: list[str]) -> dict[str, str]:

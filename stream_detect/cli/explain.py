@@ -1,5 +1,6 @@
 """The command `stream-detect explain`: writes the largest face of a picture with a heat map of the evidence."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from stream_detect.models.heatmap import heat_of, shown_over
 from stream_detect.models.openvino import OpenVinoHalves
 from stream_detect.models.registry import Registry
 from stream_detect.settings import ModelSettings
+from stream_detect.sources.media import open_media
 from stream_detect.types import Face, Image
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -43,11 +45,14 @@ def explain(
 
 
 def _read(file: Path) -> Image:
-    content = file.read_bytes() if file.is_file() else b""
-    decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
-    if decoded is None:
-        raise MediaError(f"expected a picture at {file}, but it cannot be read")
-    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
+    """The picture upright, or the first frame of a video: all that `stream-detect analyze` reads."""
+    if not file.is_file():
+        raise MediaError(f"expected a picture at {file}, but there is none")
+    try:
+        with closing(open_media(file)) as media:
+            return next(media.shots()).rgb()
+    except MediaError as error:
+        raise MediaError(f"expected a picture at {file}, but it cannot be read: {error}") from error
 
 
 def _largest(image: Image, file: Path) -> Face:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stream_detect.errors import BundleError
-from stream_detect.extras import require
+from stream_detect.extras import require_keras
 from stream_detect.models.bundle import export, read_card
 from stream_detect.models.card import Card, Metric
 from stream_detect.models.pull import LICENCE, ORIGIN, PUBLISHED, credit, fetch, published_named
@@ -178,6 +178,7 @@ def publish_bundle(  # noqa: PLR0913 - the command's options
     ] = None,
 ) -> None:
     """Calibrate and measure a trained network, and make a bundle from it. Requires TensorFlow."""
+    require_keras("stream-detect models publish")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     publishing = import_module("stream_detect.cli.publish")
     bundle = publishing.published(
@@ -226,7 +227,7 @@ def pull(
     ] = None,
 ) -> None:
     """Download the weights published by MesoNet's authors, check them, and make bundles. Requires TensorFlow."""
-    require("train", "stream-detect models pull")  # before anything is downloaded
+    require_keras("stream-detect models pull")  # before anything is downloaded
     wanted = [published_named(name) for name in names or PUBLISHED]
     typer.echo(LICENCE)
     if not yes:
@@ -251,7 +252,7 @@ def use(
 
 def _training() -> ModuleType:
     """The only access to training: for separate commands, so that serving never loads it."""
-    require("train", "making a bundle from weights")
+    require_keras("making a bundle from weights")
     return import_module("stream_detect.training.convert")
 
 

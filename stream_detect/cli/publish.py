@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from stream_detect.errors import DatasetError
 from stream_detect.evaluation.crops import load_joined
-from stream_detect.evaluation.dataset import Row, read_table, read_traits
+from stream_detect.evaluation.dataset import Faces, read_traits
 from stream_detect.evaluation.manifest import real_clips
 from stream_detect.models.bundle import Bundle
 from stream_detect.training.architectures import architecture_named
-from stream_detect.training.precision import CALIBRATED_ON
+from stream_detect.training.convert import check_place
+from stream_detect.training.precision import CALIBRATED_ON, require_nncf
 from stream_detect.training.publish import Beside, LeftOut, Trained, check_halves, publish
 from stream_detect.training.recipe import Recipe
 from stream_detect.training.recipe_file import RecipeFile, checked, read_recipe
@@ -60,28 +61,26 @@ def published(request: Request) -> Bundle:
         TrainingError: the recipe is invalid, or NNCF is not installed.
         BundleError: no bundle can be made there, or the weights belong to another architecture.
     """
+    # Whatever can be wrong with these is reported before the faces are cut and measured.
     left_out = tuple(_left_out(text) for text in request.left_out)
+    for weights in (request.weights, *(each.weights for each in left_out)):
+        if not weights.is_file():
+            raise DatasetError(f"expected a trained network (.keras) at {weights}, but there is none")
+    clips = real_clips(request.clips) if request.clips else ()
+    if request.int8:
+        require_nncf()
     name, recipe = _recipe(request)
+    check_place(request.to, name)
     crop = CropPolicy(architecture_named(recipe.architecture).wh)
     measured_on = (*request.data, *request.measured_on)
     val = load_joined(measured_on, "val", crop, request.cache)
     check_halves(val, recipe)
-    rows = tuple(each.row for data in request.data for each in read_table(data).of("train"))
+    faces = load_joined(request.data, "train", crop, request.cache)
     traits = {group: known for data in measured_on for group, known in read_traits(data).items()}
-    faces = _training_faces(request, recipe, crop) if request.int8 else None
-    beside = Beside(traits, real_clips(request.clips) if request.clips else (), left_out, faces)
-    trained = Trained(name, recipe, _command(request, name), crop, learnt(recipe, rows))
+    beside = Beside(traits, clips, left_out, _int8_faces(faces, recipe) if request.int8 else None)
+    learnt = tuple(filter(recipe.learns, faces.rows))
+    trained = Trained(name, recipe, _command(request, name), crop, learnt)
     return publish(trained, request.weights, val, request.to, beside)
-
-
-def learnt(recipe: Recipe, rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    """The rows of split train that a recipe uses."""
-    left_out = getattr(recipe, "leave_out", ())
-    return tuple(
-        row
-        for row in rows
-        if recipe.learns_from(row.source) and (recipe.blended < 1 or row.label == "real") and row.family not in left_out
-    )
 
 
 def _recipe(request: Request) -> tuple[str, Recipe]:
@@ -98,13 +97,12 @@ def _left_out(text: str) -> LeftOut:
     return LeftOut(family, Path(file))
 
 
-def _training_faces(request: Request, recipe: Recipe, crop: CropPolicy) -> NDArray[np.uint8]:
+def _int8_faces(faces: Faces, recipe: Recipe) -> NDArray[np.uint8]:
     """Some training faces, drawn at random from all that were used.
 
     If every collection gives as many, INT8 changes lite0-faces more: the AUC of talking heads by .013, not .006.
     """
-    faces = load_joined(request.data, "train", crop, request.cache)
-    chosen = [i for i, row in enumerate(faces.rows) if recipe.learns_from(row.source)]
+    chosen = [i for i, row in enumerate(faces.rows) if recipe.learns(row)]
     if not chosen:
         raise DatasetError("expected training faces for the INT8 network, received none; add some, or use --no-int8")
     drawn = np.random.default_rng(_SEED).permutation(chosen)[:CALIBRATED_ON]

@@ -1,11 +1,11 @@
 """The command `stream-detect train`: trains a model and makes a bundle of it; Keras is imported when it runs."""
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stream_detect.errors import DatasetError, TrainingError
+from stream_detect.errors import DatasetError
 from stream_detect.evaluation.crops import load_joined
-from stream_detect.evaluation.dataset import SPLITS, Faces, Row, Split, read_traits
-from stream_detect.evaluation.manifest import real_clips
+from stream_detect.evaluation.dataset import Faces, Row, read_traits
+from stream_detect.evaluation.manifest import SPLITS, Split, real_clips
 from stream_detect.models.card import Metric
 from stream_detect.training.recipe import Recipe
 from stream_detect.training.recipe_file import RecipeFile, checked, read_recipe
@@ -143,7 +143,6 @@ def train(  # noqa: PLR0913 - the command's options
 ) -> None:
     """Train a model on labelled faces, measure it, and make a bundle from it."""
     _quiet()
-    _check_backend()
     from stream_detect.training import publish  # noqa: PLC0415 - Keras takes seconds to import
     from stream_detect.training.architectures import architecture_named  # noqa: PLC0415
     from stream_detect.training.convert import check_place  # noqa: PLC0415
@@ -172,46 +171,31 @@ def train(  # noqa: PLR0913 - the command's options
         raise DatasetError("expected faces to train on, received none: name a folder by --data, or data in the recipe")
     check_place(to, name)
     crop = CropPolicy(architecture_named(recipe.architecture).wh)
-    run = _run(recipe, tables, _Making(crop, cache, processes), to)
-    trained = publish.Trained(name, recipe, _again(recipe_file, name, options), crop, run.rows)
+    # Whatever can be wrong with these is reported before the hours of a training.
     traits = {group: each for table in tables for group, each in read_traits(table).items()}
     beside = publish.Beside(traits, real_clips(clips) if clips else ())
+    run = _run(recipe, tables, _Making(crop, cache, processes), to)
+    trained = publish.Trained(name, recipe, _again(recipe_file, name, options, len(tables)), crop, run.rows)
     bundle = publish.publish(trained, run.weights, run.val, to, beside)
     _print(bundle.card.metrics)
     typer.echo(f"The bundle is {bundle.folder}, its report beside it. Serve it with model.folder set to {to}.")
 
 
-_BACKENDS = {"tensorflow": '"stream-detect[train]"', "torch": "torch==2.13.0", "jax": "jax"}
-"""What pip installs for each of Keras' backends."""
-
-
-def _check_backend() -> None:
-    """Checks that KERAS_BACKEND names an installed backend; Keras would raise a traceback."""
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if backend not in _BACKENDS:
-        raise TrainingError(f"expected KERAS_BACKEND to be {', '.join(_BACKENDS)}, received {backend!r}")
-    if find_spec(backend) is None:
-        raise TrainingError(
-            f"expected {backend} for KERAS_BACKEND={backend}, it is not installed: pip install {_BACKENDS[backend]}, "
-            "or name another backend by KERAS_BACKEND"
-        )
-
-
-def _again(recipe_file: Path | None, name: str, options: Mapping[str, object]) -> str:
+def _again(recipe_file: Path | None, name: str, options: Mapping[str, object], tables: int = 1) -> str:
     """The command that trains it again, for the card."""
-    words = ["stream-detect train --data FOLDER --to FOLDER --name", name]
+    words = ["stream-detect train", *["--data FOLDER"] * tables, "--to FOLDER --name", name]
     if recipe_file:
         words += ["--recipe", f"{recipe_file.absolute().parent.name}/{recipe_file.name}"]
     for key, value in options.items():
         flag = {"sources": "source", "selected_by": "select-by"}.get(key, key.replace("_", "-"))
         for each in value if isinstance(value, tuple) else (value,) * (value is not None):
-            words += [f"--{flag}", f"{each}"]
+            words += [f"--{flag}", shlex.quote(f"{each}")]
     return " ".join(words)
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Result of one training: the best weights, the faces used to choose them, and the training data."""
+    """Result of one training: the best weights, the faces used to choose them, and the rows of the training faces."""
 
     weights: Path
     val: Faces
@@ -245,14 +229,7 @@ def _run(recipe: Recipe, data: Sequence[Path], making: _Making, to: Path) -> _Ru
                 typer.echo(f"step {at.step:,} of {recipe.steps:,}: {said}, {left} left")
 
         best = train_model(recipe, faces, val, to, on_step, notify=typer.echo, processes=making.processes)
-    learnt = tuple(
-        row
-        for row in faces.rows
-        if recipe.learns_from(row.source)
-        and row.family not in recipe.leave_out
-        and (recipe.blended < 1 or row.label == "real")
-    )
-    return _Run(best, val, learnt)
+    return _Run(best, val, tuple(filter(recipe.learns, faces.rows)))
 
 
 def _load(data: Sequence[Path], split: Split, crop: CropPolicy, cache: Path | None) -> Faces:

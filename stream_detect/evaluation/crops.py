@@ -6,10 +6,14 @@ Detection takes minutes, so the crops are cached in a folder as memory-mapped ar
 import hashlib
 import io
 import json
+import os
 import tarfile
+import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
@@ -23,9 +27,10 @@ from stream_detect.analysis.crop import cut
 from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.quality import short_side_px
 from stream_detect.errors import AnalysisError, DatasetError, MediaError
-from stream_detect.evaluation.dataset import Faces, FaceTable, Listed, Row, Split, check_groups, joined, read_table
-from stream_detect.evaluation.manifest import LABELS
+from stream_detect.evaluation.dataset import Faces, FaceTable, Listed, Row, check_groups, joined, read_table
+from stream_detect.evaluation.manifest import LABELS, Split
 from stream_detect.evaluation.media import spread
+from stream_detect.media.files import PART
 from stream_detect.settings import FaceSettings
 from stream_detect.types import CropPolicy, Detector, Face, Image
 
@@ -46,6 +51,9 @@ _MAX_FACES = 8
 _AHEAD = 64
 """Files in progress at once, bounded so that a slow disk for the crops does not fill the memory: 100 MB if all are
 videos cut to 256 x 256."""
+
+_ABANDONED_S = 3600.0
+"""A file of crops that has not grown for this long belongs to a command that was killed."""
 
 _Key = TypeVar("_Key")
 
@@ -194,7 +202,7 @@ def load_faces(
     kept = cache / cache_key(table, policy)
     array = kept / f"{split}.npy"
     index = array.with_suffix(".json")
-    if not index.is_file():
+    if not (index.is_file() and array.is_file()):
         try:
             kept.mkdir(parents=True, exist_ok=True)
             _cut_all(table, split, policy, array, on_progress)
@@ -263,23 +271,38 @@ def _cut_all(table: FaceTable, split: Split, policy: CropPolicy, array: Path, on
     kept: list[Row] = []
     not_found: list[str] = []
     files = _packed(table, listed) if table.packed else ((each, table.folder / each.row.file) for each in listed)
-    scratch = array.with_suffix(".part")
-    with scratch.open("wb") as stream:
-        _write_header(stream, 0, policy)
-        for done, (each, crops) in enumerate(Cutter(policy, tight=table.packed).cut_each(files), 1):
-            if not crops:
-                not_found.append(each.row.file)
-            for crop in crops:
-                stream.write(crop.tobytes())
-                kept.append(each.row)
-            if on_progress:
-                on_progress(done, len(listed))
-        stream.seek(0)
-        _write_header(stream, len(kept), policy)
-    scratch.replace(array)
-    index = array.with_suffix(".json")
-    scratch.write_text(json.dumps({"rows": [asdict(row) for row in kept], "not_found": not_found}), encoding="utf-8")
-    scratch.replace(index)
+    with _scratch(array.parent) as scratch:
+        with scratch.open("wb") as stream:
+            _write_header(stream, 0, policy)
+            for done, (each, crops) in enumerate(Cutter(policy, tight=table.packed).cut_each(files), 1):
+                if not crops:
+                    not_found.append(each.row.file)
+                for crop in crops:
+                    stream.write(crop.tobytes())
+                    kept.append(each.row)
+                if on_progress:
+                    on_progress(done, len(listed))
+            stream.seek(0)
+            _write_header(stream, len(kept), policy)
+        scratch.replace(array)
+        index = {"rows": [asdict(row) for row in kept], "not_found": not_found}
+        scratch.write_text(json.dumps(index), encoding="utf-8")
+        scratch.replace(array.with_suffix(".json"))
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    """A file of this command alone, removed at the end: two trainings may cut the same faces at the same time."""
+    for left in folder.glob(f"*{PART}"):
+        with suppress(OSError):  # another command was quicker
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                left.unlink()
+    handle, name = tempfile.mkstemp(PART, dir=folder)
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
 
 
 def _write_header(stream: BinaryIO, n: int, policy: CropPolicy) -> None:

@@ -5,27 +5,33 @@ are ignored. A group is a source video with the fakes made from it: it stays in 
 on what it was trained on.
 """
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_detect.errors import DatasetError
-from stream_detect.evaluation.manifest import LABELS, OWN, ManifestEntry, family_of, read_entries, source
+from stream_detect.evaluation.manifest import (
+    LABELS,
+    ONE_IN,
+    OWN,
+    SPLITS,
+    ManifestEntry,
+    Split,
+    family_of,
+    read_entries,
+    source,
+    splits,
+)
 
-Split = Literal["train", "val"]
-SPLITS: tuple[Split, ...] = ("train", "val")
 TABLE = "faces.csv"
 TRAITS = ("race", "gender", "age")
 
 _NO_FAMILY = ("", "none")
-_ONE_IN = 10
-"""In a table without splits, one in this many groups goes to val."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +104,16 @@ class FaceTable:
 
     def tar(self, split: str, label: str) -> Path:
         """Path of the tar with packed files."""
-        return self.folder / f"{split}-{label}.tar"
+        return self.folder / tar_name(split, label)
 
     def of(self, split: Split) -> tuple[Listed, ...]:
         """The rows of a split."""
         return tuple(each for each in self.listed if each.row.split == split)
+
+
+def tar_name(split: str, label: str) -> str:
+    """Name of the tar with the packed files of a split and a label."""
+    return f"{split}-{label}.tar"
 
 
 class Crops(Protocol):
@@ -125,7 +136,7 @@ class Faces:
     Args:
         crops: RGB uint8 (n, h, w, 3), memory-mapped.
         rows: one per crop; those of one video are equal.
-        not_found: number of files without a face, which are left out.
+        not_found: files without a face, which are left out.
         tables: the CSV files that list them, for messages.
     """
 
@@ -231,9 +242,10 @@ def read_table(data: Path) -> FaceTable:
         DatasetError: it is missing or malformed, a group is in both splits, a file in two rows, or a split has only one
             label.
     """
-    file = _table_file(data)
+    file = table_file(data)
     entries = read_entries(file)
-    table = FaceTable(file, tuple(_listed(entries, file)))
+    listed = zip(entries, splits(entries, file), strict=True)
+    table = FaceTable(file, tuple(Listed(entry.line, row_of(entry, split)) for entry, split in listed))
     if table.packed and any(not entry.columns.get("split") for entry in entries):
         raise DatasetError(
             f"expected train or val in the column split of every row of {file}: its tars are named by it"
@@ -252,33 +264,14 @@ def read_traits(data: Path, columns: Sequence[str] = TRAITS) -> dict[str, dict[s
     Raises:
         DatasetError: it cannot be read.
     """
-    entries = read_entries(_table_file(data))
+    entries = read_entries(table_file(data))
     known = {entry.group: {name: entry.columns.get(name, "") for name in columns} for entry in entries}
     return {group: traits for group, traits in known.items() if any(traits.values())}
 
 
-def _table_file(data: Path) -> Path:
+def table_file(data: Path) -> Path:
+    """The table of a folder with faces.csv; a table itself is returned unchanged."""
     return data / TABLE if data.is_dir() else data
-
-
-def _listed(entries: Sequence[ManifestEntry], file: Path) -> Iterator[Listed]:
-    """Yields each row with its split; a row without one gets that of its group."""
-    splits: dict[str, str] = {}
-    for entry in entries:
-        split = entry.columns.get("split")
-        if not split:
-            continue
-        if split not in SPLITS:
-            raise DatasetError(
-                f"expected split train or val in row {entry.line} of {file} ({entry.file}), not {split!r}"
-            )
-        if splits.setdefault(entry.group, split) != split:
-            raise DatasetError(
-                f"expected each group of {file} in one split; {entry.group} is in both: row {entry.line} ({entry.file})"
-            )
-    for entry in entries:
-        split = splits.get(entry.group) or _drawn(entry.group)
-        yield Listed(entry.line, row_of(entry, split))
 
 
 def row_of(entry: ManifestEntry, split: str) -> Row:
@@ -295,13 +288,6 @@ def row_of(entry: ManifestEntry, split: str) -> Row:
     )
 
 
-def _drawn(group: str) -> Split:
-    """The split of a group without one: constant, regardless of the rest of the table."""
-    # Not the first byte, which determines the half of val (evaluate.py).
-    number = int.from_bytes(hashlib.sha256(group.encode()).digest()[1:9])
-    return "val" if number % _ONE_IN == 0 else "train"
-
-
 def _check(table: FaceTable) -> None:
     lines: dict[tuple[str, ...], int] = {}
     for each in table.listed:
@@ -316,7 +302,7 @@ def _check(table: FaceTable) -> None:
             raise DatasetError(
                 f"expected real and fake files in split {split} of {table.file}, received {counts['real']:,} real and "
                 f"{counts['fake']:,} fake ones; add files, or say in the column split which are for train and which "
-                f"for val (without it, one group in {_ONE_IN} goes to val)"
+                f"for val (without it, one group in {ONE_IN} goes to val)"
             )
 
 

@@ -24,6 +24,7 @@ from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.analysis.window import ScoreWindow
 from stream_detect.errors import AnalysisError, MediaError
 from stream_detect.evaluation.crops import middle_face
+from stream_detect.evaluation.dataset import tar_name
 from stream_detect.evaluation.degradation import Condition
 from stream_detect.evaluation.manifest import ManifestEntry
 from stream_detect.evaluation.media import Files, frames, sampled
@@ -304,7 +305,9 @@ class Examination:
             self._judges.put(judge)
 
     def _judged(self, entry: ManifestEntry, judge: FileJudge, condition: Condition | None) -> Outcome:
-        loaded = self._files[entry.table].load(entry.file)
+        # A training reads a row's picture from the tar of its split and label.
+        tar = tar_name(entry.columns.get("split", ""), entry.label)
+        loaded = self._files[entry.table].load(entry.file, tar)
         rng = np.random.default_rng(zlib.crc32(entry.file.encode()))  # the same numbers for a file every time
         if not isinstance(loaded, np.ndarray):
             stream = frames(loaded)

@@ -1,13 +1,20 @@
 """The manifest of an evaluation or a training: a CSV of labelled files, and the collections that its rows may name."""
 
 import csv
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from stream_detect.errors import DatasetError
 
 LABELS = ("real", "fake")
+Split = Literal["train", "val"]
+SPLITS: tuple[Split, ...] = ("train", "val")
+ONE_IN = 10
+"""Without the column split, one in this many groups is in split val."""
+
 _GROUP = "group"
 _NEEDED = ("file", "label")
 
@@ -41,21 +48,62 @@ class ManifestEntry:
         return self.columns.get(_GROUP) or self.file
 
 
-def read_manifest(manifest: Path, only: Mapping[str, str], by: str | None) -> tuple[ManifestEntry, ...]:
+def read_manifest(
+    manifest: Path, only: Mapping[str, str], by: str | None, split: Split | None = None
+) -> tuple[ManifestEntry, ...]:
     """Reads the rows and checks them before anything is judged.
 
     Args:
         manifest: CSV with the columns file, label and any others.
         only: required values of columns; empty for all rows.
         by: a required column; None for none.
+        split: the split of a training's table whose rows are used, as `splits` tells; None for all rows.
 
     Raises:
         DatasetError: it cannot be read, lacks a column, has an invalid row, no rows, or only one label.
     """
     entries = read_entries(manifest, (*only, *([by] if by else ())))
+    if split is not None:
+        of = splits(entries, manifest)
+        entries = tuple(entry for entry, its in zip(entries, of, strict=True) if its == split)
     chosen = tuple(entry for entry in entries if all(entry.columns.get(name) == only[name] for name in only))
-    _check(manifest, chosen, only)
+    _check(manifest, chosen, only if split is None else {"split": split, **only})
     return chosen
+
+
+def splits(entries: Sequence[ManifestEntry], manifest: Path) -> tuple[Split, ...]:
+    """The split of each row of a training's table; a row without one has that of its group.
+
+    Args:
+        entries: all rows.
+        manifest: their table, for messages.
+
+    Raises:
+        DatasetError: a row names another split than train or val, or a group is in both.
+    """
+    known: dict[str, Split] = {}
+    for entry in entries:
+        named = entry.columns.get("split")
+        if not named:
+            continue
+        split = next((each for each in SPLITS if each == named), None)
+        if split is None:
+            raise DatasetError(
+                f"expected split train or val in row {entry.line} of {manifest} ({entry.file}), not {named!r}"
+            )
+        if known.setdefault(entry.group, split) != split:
+            raise DatasetError(
+                f"expected each group of {manifest} in one split; {entry.group} is in both: row {entry.line} "
+                f"({entry.file})"
+            )
+    return tuple(known.get(entry.group) or _drawn(entry.group) for entry in entries)
+
+
+def _drawn(group: str) -> Split:
+    """The split of a group without one: constant, regardless of the rest of the table."""
+    # Not the first byte, which determines the half of val (scored.py).
+    number = int.from_bytes(hashlib.sha256(group.encode()).digest()[1:9])
+    return "val" if number % ONE_IN == 0 else "train"
 
 
 def read_entries(manifest: Path, columns: Sequence[str] = ()) -> tuple[ManifestEntry, ...]:
@@ -117,7 +165,7 @@ def real_clips(manifest: Path) -> tuple[Path, ...]:
         manifest: CSV with the columns file and label.
 
     Raises:
-        DatasetError: it cannot be read, or lists none.
+        DatasetError: it cannot be read, lists none, or one is missing.
     """
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as stream:
@@ -129,6 +177,9 @@ def real_clips(manifest: Path) -> tuple[Path, ...]:
     found = tuple(manifest.parent / row["file"] for row in rows if row.get("file") and row.get("label") == "real")
     if not found:
         raise DatasetError(f"expected rows with a file and the label real in {manifest}, received none")
+    for clip in found:
+        if not clip.is_file():
+            raise DatasetError(f"expected a video at {clip}, which {manifest} lists; correct its row")
     return found
 
 

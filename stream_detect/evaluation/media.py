@@ -47,15 +47,16 @@ class Files:
         self._root = root
 
     @cached_property
-    def _members(self) -> dict[str, _Member]:
-        members: dict[str, _Member] = {}
+    def _members(self) -> dict[str, list[_Member]]:
+        members: dict[str, list[_Member]] = {}
         for file in sorted(self._root.glob("*.tar")):
             try:
                 with tarfile.open(file) as tar:
                     found = {m.name: _Member(file, m.offset_data, m.size) for m in tar if m.isfile()}
             except (OSError, tarfile.TarError) as error:
                 raise DatasetError(f"expected a tar at {file}, but it cannot be read: {error}") from error
-            members |= found
+            for name, member in found.items():
+                members.setdefault(name, []).append(member)
         return members
 
     def index(self) -> None:
@@ -66,18 +67,25 @@ class Files:
         """
         _ = self._members
 
-    def load(self, name: str) -> "Image | Path | BinaryIO":
+    def load(self, name: str, tar: str = "") -> "Image | Path | BinaryIO":
         """Loads a file: a decoded picture, RGB uint8 (h, w, 3), or for a video the argument of `frames`.
 
+        Args:
+            name: its path below the root, or its name in a tar.
+            tar: name of the tar to prefer, if several have a file of that name.
+
         Raises:
-            MediaError: it is missing, unreadable, or a picture that cannot be decoded.
+            MediaError: it is missing, in several tars, unreadable, or a picture that cannot be decoded.
         """
-        path, member = self._root / name, self._members.get(name)
+        path, members = self._root / name, self._members.get(name, [])
         try:
             if path.is_file():
                 return _loaded(path)
-            if member is None:
+            if not members:
                 raise MediaError("file is missing")
+            member = next((each for each in members if each.tar.name == tar), members[0])
+            if len(members) > 1 and member.tar.name != tar:
+                raise MediaError(f"file is in several tars: {', '.join(each.tar.name for each in members)}")
             with member.tar.open("rb") as stream:
                 stream.seek(member.offset)
                 return _loaded(io.BytesIO(stream.read(member.n_bytes)))

@@ -12,7 +12,7 @@ from stream_detect.errors import DatasetError
 from stream_detect.evaluation.crops import TIGHT_MIN_SCORE
 from stream_detect.evaluation.degradation import conditions
 from stream_detect.evaluation.judge import Examination, FileJudge, Outcome
-from stream_detect.evaluation.manifest import ManifestEntry, read_manifest
+from stream_detect.evaluation.manifest import ManifestEntry, Split, read_manifest
 from stream_detect.evaluation.media import Files
 from stream_detect.evaluation.score_sheet import ScoreSheet
 from stream_detect.evaluation.scored import held_out
@@ -53,6 +53,7 @@ class EvaluationPlan:
         root: folder to which its files are relative.
         by: column with the names of sets; None for none.
         only: required values of columns.
+        split: the manifests are tables of a training, of which only this split is used; None for all rows.
         held_out: use only groups on which this project's training does not fit calibrations.
         crops: the pictures are already face crops.
         more: further manifests, each with its root.
@@ -64,6 +65,7 @@ class EvaluationPlan:
     root: Path
     by: str | None = None
     only: Mapping[str, str] | None = None
+    split: Split | None = None
     held_out: bool = False
     crops: bool = False
     more: tuple[tuple[Path, Path], ...] = ()
@@ -149,7 +151,7 @@ def evaluate(
         subject=Subject(
             manifests=tuple(_manifest(manifest) for manifest, _ in plan.tables),
             rows=len(entries),
-            only=(*(f"{k}={v}" for k, v in (plan.only or {}).items()), *(["held-out groups"] if plan.held_out else [])),
+            only=_only(plan),
             by=plan.by,
             crops=plan.crops,
         ),
@@ -163,13 +165,19 @@ def evaluate(
     return summary, tuple(outcomes)
 
 
+def _only(plan: EvaluationPlan) -> tuple[str, ...]:
+    """Which rows are used, in words."""
+    columns = ({"split": plan.split} if plan.split else {}) | dict(plan.only or {})
+    return (*(f"{name}={value}" for name, value in columns.items()), *(["held-out groups"] if plan.held_out else []))
+
+
 def _silent(what: str, done: int, total: int) -> None:
     """Shows no progress."""
 
 
 def _entries(plan: EvaluationPlan) -> tuple[ManifestEntry, ...]:
     """The rows of all manifests, each with the number of its manifest."""
-    read = [read_manifest(manifest, plan.only or {}, plan.by) for manifest, _ in plan.tables]
+    read = [read_manifest(manifest, plan.only or {}, plan.by, plan.split) for manifest, _ in plan.tables]
     entries = tuple(replace(entry, table=number) for number, some in enumerate(read) for entry in some)
     if not plan.held_out:
         return entries
@@ -181,7 +189,7 @@ def _entries(plan: EvaluationPlan) -> tuple[ManifestEntry, ...]:
 
 
 def _manifest(file: Path) -> ManifestFile:
-    return ManifestFile(file.name, hashlib.sha256(file.read_bytes()).hexdigest())
+    return ManifestFile(f"{file.absolute().parent.name}/{file.name}", hashlib.sha256(file.read_bytes()).hexdigest())
 
 
 def _examination(plan: EvaluationPlan, entrants: Sequence[Entrant], settings: AnalysisSettings) -> Examination:

@@ -144,7 +144,7 @@ class ManifestFile:
     """An evaluated manifest.
 
     Args:
-        name: name of the file and its folder.
+        name: names of its folder and of the file, such as faces2/faces.csv.
         sha256: sha256 of the file.
     """
 

@@ -123,6 +123,8 @@ def course(logits: Sequence[float], settings: WindowSettings) -> tuple[WindowSum
 def choose_thresholds(windows: Windows, fitted_on: str) -> WindowThresholds:
     """Chooses the boldest thresholds with which both kinds of error stay rare, by `RULE`.
 
+    If none does, the most cautious one is taken, and the rule on the card says so.
+
     Args:
         windows: windows of the calibration half.
         fitted_on: description of these people for the card.
@@ -130,19 +132,22 @@ def choose_thresholds(windows: Windows, fitted_on: str) -> WindowThresholds:
     fake = windows.people.fake
     weights = balanced_weights(windows.people)
     span = np.array([_span(steps, windows.settings) for steps in windows.courses]).reshape(-1, 2)
-    fake_enter = next(
-        (at for at in _FAKE_FROM if _weighed(span[~fake, 1] >= at, weights[~fake]) <= FALSE_ALARMS), _FAKE_FROM[-1]
-    )
-    real_enter = next(
-        (at for at in _REAL_TO if _weighed(span[fake, 0] <= at, weights[fake]) <= TAKEN_FOR_REAL), _REAL_TO[-1]
-    )
+    alarms = {at: _weighed(span[~fake, 1] >= at, weights[~fake]) for at in _FAKE_FROM}
+    taken = {at: _weighed(span[fake, 0] <= at, weights[fake]) for at in _REAL_TO}
+    fake_enter = next((at for at in _FAKE_FROM if alarms[at] <= FALSE_ALARMS), _FAKE_FROM[-1])
+    real_enter = next((at for at in _REAL_TO if taken[at] <= TAKEN_FOR_REAL), _REAL_TO[-1])
+    rule = RULE
+    if alarms[fake_enter] > FALSE_ALARMS:
+        rule += f"; no fake_enter reaches that: even at {fake_enter:g}, {alarms[fake_enter]:.1%} are called fake"
+    if taken[real_enter] > TAKEN_FOR_REAL:
+        rule += f"; no real_enter reaches that: even at {real_enter:g}, {taken[real_enter]:.1%} are called real"
     hysteresis = min(_HYSTERESIS, math.floor(100 * (fake_enter - real_enter) / 2 + 1e-6) / 100)
     return WindowThresholds(
         fake_enter=fake_enter,
         fake_leave=round(fake_enter - hysteresis, 2),
         real_enter=real_enter,
         real_leave=round(real_enter + hysteresis, 2),
-        rule=RULE,
+        rule=rule,
         fitted_on=fitted_on,
     )
 

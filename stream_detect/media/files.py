@@ -1,4 +1,4 @@
-"""Writes files atomically: a file is complete or absent, even if the process or the power fails."""
+"""Writes files atomically: a file is complete or absent, even if the process or the power fails; replaces folders."""
 
 import errno
 import os
@@ -44,6 +44,29 @@ def put_whole(path: Path, put: Callable[[Path], None], *, private: bool = True) 
     except OSError as error:
         raise translated(error, path.parent) from error
     return size
+
+
+def put_folder(new: Path, to: Path) -> None:
+    """Puts a folder in the place of another one, which is absent between two renames only, and stays if they fail.
+
+    Args:
+        new: on the same file system as `to`; moved.
+        to: its new place; a folder that is there is deleted.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    before = to.with_name(f".{to.name}.before")
+    shutil.rmtree(before, ignore_errors=True)
+    if to.exists():
+        to.rename(before)
+    try:
+        new.rename(to)
+    except OSError:
+        if before.exists():
+            before.rename(to)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def flush(path: Path) -> int:

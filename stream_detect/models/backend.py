@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_detect.errors import AnalysisError
-from stream_detect.extras import require
+from stream_detect.extras import require_keras
 from stream_detect.models.bundle import Bundle
 from stream_detect.types import Classifier
 
@@ -36,12 +36,13 @@ def load_model(bundle: Bundle, backend: BackendName, threads: int = 1, precision
     Raises:
         BundleError: the backend cannot load the bundle's network.
         MissingExtraError: TensorFlow is not installed.
+        SettingsError: KERAS_BACKEND names no backend.
     """
     if backend == "openvino":
         from stream_detect.models.openvino import OpenVinoModel  # noqa: PLC0415 - one backend is loaded, not both
 
         return OpenVinoModel(bundle, threads, precision)
-    require("train", "model.backend: tensorflow")
+    require_keras("model.backend: tensorflow")
     from stream_detect.models.tensorflow import KerasModel  # noqa: PLC0415 - TensorFlow takes seconds to import
 
     return KerasModel(bundle)

@@ -19,7 +19,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from stream_detect.errors import BundleError, BundleTamperedError
-from stream_detect.extras import require
+from stream_detect.extras import require_keras
 from stream_detect.media.files import put_whole
 from stream_detect.models.card import Card
 
@@ -166,7 +166,7 @@ def _keras(bundle: Bundle, to: Path) -> None:
 
 
 def _litert(bundle: Bundle, to: Path) -> None:
-    require("train", "an export to LiteRT")
+    require_keras("an export to LiteRT")
     # By name: serving must never load TensorFlow.
     import_module("stream_detect.training.convert").write_litert(bundle, to)
 

@@ -4,7 +4,6 @@ It also imports published weights, as an .h5 file of one of the architectures.
 """
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
 from stream_detect.errors import BundleError
+from stream_detect.media.files import put_folder
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import CARD_FILE, FILES, IR_FILE, KERAS_FILE, Bundle, sha256_of, write_card
 from stream_detect.models.card import BundleName, Card, Output, Training
@@ -27,14 +27,17 @@ MAX_DIFFERENCE = 1e-3
 """Largest allowed difference in fake_probability between the two backends; with f32 on both it is about 1e-6."""
 
 _EXPORTING = """import sys, keras
-keras.saving.load_model(sys.argv[1], compile=False).export(sys.argv[2], format="openvino", verbose=False)"""
+network = keras.saving.load_model(sys.argv[1], compile=False)
+network(keras.ops.zeros((1, *network.input_shape[1:])))
+network.export(sys.argv[2], format=sys.argv[3], verbose=False)"""
+"""Calls the network first, because Keras exports LiteRT only of one that was called."""
 
 _PROBES = 4
 _SEED = 20261122
 
 
 def write_bundle(model: keras.Model, card: Card, to: Path, crops: NDArray[np.uint8] | None = None) -> Bundle:
-    """Writes a bundle folder, replacing an existing bundle; after a failure nothing is left.
+    """Writes a bundle folder, replacing an existing bundle, which a failure leaves as it was.
 
     Args:
         model: model of the card's architecture.
@@ -52,23 +55,32 @@ def write_bundle(model: keras.Model, card: Card, to: Path, crops: NDArray[np.uin
         folder = Path(scratch) / card.name
         folder.mkdir()
         plain.save(folder / KERAS_FILE)
-        _export(plain, folder / KERAS_FILE, folder / IR_FILE)
+        _export(folder / KERAS_FILE, folder / IR_FILE, "openvino", plain)
         sums = {name: sha256_of(folder / name) for name in FILES}
         write_card(folder, card.model_copy(update={"sha256": sums}))
         check_agreement(Bundle.load(folder), crops)
-        if to.exists():
-            shutil.rmtree(to)
-        folder.rename(to)
+        put_folder(folder, to)
     return Bundle.load(to)
 
 
-def _export(model: keras.Model, file: Path, to: Path) -> None:
-    """Writes a network as OpenVINO IR. OpenVINO cannot read JAX's output, so TensorFlow does it in another process."""
+def _export(file: Path, to: Path, form: Literal["openvino", "litert"], model: keras.Model | None = None) -> None:
+    """Writes a network in another format. If Keras runs on JAX or PyTorch, TensorFlow does it in another process.
+
+    Args:
+        file: the network, a .keras file.
+        to: file to write.
+        form: OpenVINO reads no output of JAX, and JAX writes no LiteRT.
+        model: the network, if it is loaded.
+    """
     if keras.backend.backend() == "tensorflow":
-        model.export(str(to), format="openvino", verbose=False)
+        network = _load_whole(file) if model is None else model
+        network(
+            keras.ops.zeros((1, *network.input_shape[1:]))
+        )  # Keras exports LiteRT only of a network that was called
+        network.export(str(to), format=form, verbose=False)
         return
     child = subprocess.run(  # noqa: S603 - this interpreter, on files of our own
-        [sys.executable, "-c", _EXPORTING, str(file), str(to)],
+        [sys.executable, "-c", _EXPORTING, str(file), str(to), form],
         env=os.environ | {"KERAS_BACKEND": "tensorflow"},
         capture_output=True,
         text=True,
@@ -167,10 +179,7 @@ def write_litert(bundle: Bundle, to: Path) -> None:
     Raises:
         BundleError: Keras cannot read the bundle's network.
     """
-    model = _load_whole(bundle.folder / KERAS_FILE)
-    given = bundle.card.input
-    model(np.zeros((1, given.height_px, given.width_px, 3), np.float32))  # Keras exports only a network that was called
-    model.export(str(to), format="litert", verbose=False)
+    _export(bundle.folder / KERAS_FILE, to, "litert")
 
 
 def _load_whole(file: Path) -> keras.Model:

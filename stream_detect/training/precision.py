@@ -22,7 +22,7 @@ from stream_detect.models.openvino import has_bf16, read_network, save_network
 NOISE = 1
 """Grey levels by which each value may be moved, up or down: less than the noise of any camera."""
 MOST_AUC_CHANGE = 0.003
-"""Largest change of the AUC of all held-out faces with which INT8 is used."""
+"""Largest change of the AUC of all validation faces with which INT8 is used."""
 MOST_FAMILY_CHANGE = 0.01
 """Largest change of the AUC of any family's fakes against all real faces with which INT8 is used."""
 FEWEST_OF_A_FAMILY = 20
@@ -121,6 +121,19 @@ def borne(changes: dict[str, float]) -> bool:
     return all(abs(change) <= (MOST_FAMILY_CHANGE if family else MOST_AUC_CHANGE) for family, change in changes.items())
 
 
+def require_nncf() -> None:
+    """Checks that NNCF is installed.
+
+    Raises:
+        TrainingError: it is not.
+    """
+    if find_spec("nncf") is None:
+        raise TrainingError(
+            "expected NNCF to make an INT8 network, but it is not installed: pip install 'stream-detect[train]', or do "
+            "without by --no-int8"
+        )
+
+
 def quantize(bundle: Bundle, crops: NDArray[np.uint8]) -> Path:
     """Writes model-int8.xml and .bin to the bundle's folder; its card is not changed.
 
@@ -131,11 +144,7 @@ def quantize(bundle: Bundle, crops: NDArray[np.uint8]) -> Path:
     Raises:
         TrainingError: NNCF is not installed.
     """
-    if find_spec("nncf") is None:
-        raise TrainingError(
-            "expected NNCF to make an INT8 network, but it is not installed: pip install 'stream-detect[train]', or do "
-            "without by --no-int8"
-        )
+    require_nncf()
     import nncf  # noqa: PLC0415 - seconds, and only a training installs it
 
     given = bundle.card.input

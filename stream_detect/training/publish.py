@@ -4,7 +4,6 @@ A network that was trained on some collections only is calibrated on these only,
 if they have none: no parameter of such a bundle comes from data under other terms. It is measured on all collections.
 """
 
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from stream_detect.evaluation.dataset import Faces, Row
 from stream_detect.evaluation.metrics import COUNTED_FROM, alarms_an_hour, alarms_by_trait, measure, measure_windows
 from stream_detect.evaluation.scored import Scored, calibrated, fit_calibration, halves, held_out, score
 from stream_detect.evaluation.windows import Windows, choose_thresholds, windows_of
+from stream_detect.media.files import put_folder
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle, write_card
 from stream_detect.models.card import Metric
@@ -83,7 +83,7 @@ class Beside:
     """What is measured in addition to the validation faces.
 
     Args:
-        traits: traits of real faces, by file: "race" -> "Black"; false alarms are counted for each value.
+        traits: traits of people, by group: "race" -> "Black"; false alarms are counted for each value.
         clips: clips of real people, in which false alarms per hour are counted.
         left_out: short trainings, each measured on the family that it was trained without.
         int8_faces: uint8 (n, h, w, 3), training faces to make an INT8 network; None for no such network.
@@ -144,9 +144,7 @@ def publish(trained: Trained, weights: Path, val: Faces, to: Path, beside: Besid
         if beside.clips:
             bundle = _with_metrics(bundle, (alarms_an_hour(bundle, beside.clips),))
         home = to / trained.name
-        if home.exists():
-            shutil.rmtree(home)
-        bundle.folder.rename(home)
+        put_folder(bundle.folder, home)
     write_report(judged, COUNTED_FROM, to / "report")
     if (curves := to / CURVES_FILE).is_file():
         write_curves(curves, to / "report" / "curves.png")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from stream_detect.errors import TrainingError
+from stream_detect.evaluation.dataset import Row
 
 
 class RecipeValueError(TrainingError):
@@ -237,6 +238,14 @@ class Recipe:
     def learns_from(self, source: str) -> bool:
         """Whether faces of that collection are used."""
         return not self.sources or source in self.sources
+
+    def learns(self, row: Row) -> bool:
+        """Whether a training face is used; fakes are not if all are made by blending."""
+        return (
+            self.learns_from(row.source)
+            and row.family not in self.leave_out
+            and (self.blended < 1 or row.label == "real")
+        )
 
 
 FLOOR = 1e-5

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from stream_detect.cli.explain import app
 from stream_detect.errors import BundleError, MediaError
 from stream_detect.settings import Settings
+from tests.evaluation.conftest import write_video
 
 
 @pytest.fixture
@@ -31,6 +32,12 @@ def test_the_face_and_its_map_lie_side_by_side(picture, tmp_path):
     face, over = both[:, :192].astype(int), both[:, 192:].astype(int)
     assert 0.01 < np.mean(np.abs(face - over).max(axis=2) > 20) < 0.9
     assert (over - face)[..., 0].mean() < 0 < (over - face)[..., 2].mean()  # orange: less blue, more red
+
+
+def test_what_the_other_commands_read_is_read_too(tmp_path):
+    write_video(tmp_path / "clip.mp4", [np.ascontiguousarray(astronaut()[:400, :400])] * 2)
+    outcome = run(tmp_path / "clip.mp4", "--to", tmp_path / "map.png")
+    assert outcome.exit_code == 0, outcome.exception
 
 
 @pytest.mark.parametrize("content", [None, b"not a picture"])

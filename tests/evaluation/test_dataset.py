@@ -1,13 +1,16 @@
 """The table and the crops of labelled faces: good data, and an error for every kind of bad data."""
 
+import os
+import time
+
 import numpy as np
 import pytest
 
 from stream_detect.errors import DatasetError
 from stream_detect.evaluation import crops
 from stream_detect.evaluation.crops import cache_key, load_faces, load_joined
-from stream_detect.evaluation.dataset import SPLITS, read_table
-from stream_detect.evaluation.manifest import LABELS
+from stream_detect.evaluation.dataset import read_table
+from stream_detect.evaluation.manifest import LABELS, SPLITS
 from stream_detect.types import CropPolicy
 
 POLICY = CropPolicy((64, 64))
@@ -47,6 +50,32 @@ def test_the_second_time_comes_from_the_cache(training_data, tmp_path, monkeypat
     second = load_faces(path, "val", POLICY, tmp_path / "cache")
     assert np.array_equal(first.crops, second.crops)
     assert first.rows == second.rows
+
+
+def test_two_commands_may_cut_the_same_faces_at_once(training_data, tmp_path):
+    path, others = training_data.write(), []
+
+    def meanwhile(done: int, _total: int) -> None:
+        if done == 4:
+            others.append(load_faces(path, "val", POLICY, tmp_path / "cache"))
+
+    first = load_faces(path, "val", POLICY, tmp_path / "cache", meanwhile)
+    assert np.array_equal(first.crops, others[0].crops)
+    (cache,) = (tmp_path / "cache").iterdir()
+    assert sorted(each.name for each in cache.iterdir()) == ["val.json", "val.npy"]
+    (cache / "val.npy").unlink()  # to save space: cut again
+    assert np.array_equal(load_faces(path, "val", POLICY, tmp_path / "cache").crops, others[0].crops)
+
+
+def test_crops_that_a_killed_command_left_are_deleted(training_data, tmp_path):
+    path = training_data.write()
+    cache = tmp_path / "cache" / cache_key(read_table(path), POLICY)
+    cache.mkdir(parents=True)
+    for name, age_s in (("killed.part", 7200), ("running.part", 60)):
+        (cache / name).touch()
+        os.utime(cache / name, (time.time() - age_s,) * 2)
+    load_faces(path, "val", POLICY, tmp_path / "cache")
+    assert sorted(each.name for each in cache.iterdir()) == ["running.part", "val.json", "val.npy"]
 
 
 def test_another_table_or_policy_is_cut_again(training_data, tmp_path):

@@ -12,6 +12,7 @@ from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.cli import evaluate as commands
 from stream_detect.errors import AnalysisError, DatasetError
 from stream_detect.evaluation import degradation, run
+from stream_detect.evaluation.dataset import read_table
 from stream_detect.evaluation.report import html_report
 from stream_detect.evaluation.run import EvaluationPlan, evaluate
 from stream_detect.evaluation.score_sheet import check_report, write_report
@@ -136,6 +137,22 @@ def test_groups_that_a_calibration_used_can_be_left_out(crops, entrant):
     groups = {o.entry.group for o in outcomes}
     assert 0 < len(groups) < 8
     assert summary.subject.only == ("held-out groups",)
+
+
+def test_the_validation_faces_of_a_table_are_those_that_a_training_leaves_out(folder, crop, entrant):
+    for i in range(20):
+        for label in ("real", "fake"):
+            named = {"split": "val"} if i == 0 and label == "real" else {}  # the other rows have none
+            folder.picture(f"{label}{i}.png", crop, label, group=f"g{i}", **named)
+    left_out = [each.row.file for each in read_table(folder.write()).of("val")]
+    assert 2 <= len(left_out) < 20
+    summary, outcomes = evaluate(plan(folder, split="val"), [entrant()], AnalysisSettings())
+    assert [outcome.entry.file for outcome in outcomes] == left_out
+    assert {"real0.png", "fake0.png"} < set(left_out)
+    assert summary.subject.only == ("split=val",)
+    given = ["--data", str(folder.root / "manifest.csv"), "--crops", "--only", "split=test"]
+    with pytest.raises(DatasetError, match="split=train or split=val, received split=test"):
+        CliRunner().invoke(commands.app, given, catch_exceptions=False)
 
 
 def test_robustness_compares_with_the_same_pictures_as_they_are(crops, entrant, monkeypatch):
@@ -308,7 +325,7 @@ def test_several_data_folders_are_measured_by_family_generator_and_source(folder
         AnalysisSettings(),
     )
     assert summary.subject.rows == len(outcomes) == 8
-    assert [manifest.name for manifest in summary.subject.manifests] == ["manifest.csv", "manifest.csv"]
+    assert [manifest.name for manifest in summary.subject.manifests] == ["one/manifest.csv", "two/manifest.csv"]
     by = {(row.figures.family, row.figures.generator): row.figures for row in summary.families}
     assert set(by) == {("swap", None), ("swap", "G0"), ("swap", "G1")}
     assert (by["swap", None].fakes, by["swap", None].own_reals) == (4, 4)

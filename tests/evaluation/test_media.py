@@ -62,6 +62,18 @@ def test_files_may_lie_in_tars(folder, crop):
     assert len(list(frames(video))) == 4
 
 
+def test_a_file_of_several_tars_is_read_from_the_one_of_its_row(folder, crop):
+    for tar_name, shade in (("train-real", 1.0), ("val-fake", 0.5)):
+        folder.picture("a.png", (crop * shade).astype(np.uint8), "real")
+        with tarfile.open(folder.root / f"{tar_name}.tar", "w") as tar:
+            tar.add(folder.root / "a.png", "in/a.png")
+    files = Files(folder.root)
+    assert np.array_equal(files.load("in/a.png", "train-real.tar"), crop)
+    assert np.array_equal(files.load("in/a.png", "val-fake.tar"), (crop * 0.5).astype(np.uint8))
+    with pytest.raises(MediaError, match=r"in several tars: train-real\.tar, val-fake\.tar"):
+        files.load("in/a.png", "-real.tar")
+
+
 def test_missing_and_damaged_files_have_a_reason(folder, crop):
     folder.picture("cut.jpg", crop, "real")
     folder.video("cut.mp4", [crop] * 10, "real")

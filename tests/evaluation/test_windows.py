@@ -60,6 +60,15 @@ def test_thresholds_are_the_boldest_at_which_both_errors_are_rare():
     assert stricter.fitted_on == "here"
 
 
+def test_the_card_says_where_no_threshold_keeps_errors_rare():
+    real = [(0.1,)] * 9 + [(0.999,)]
+    fake = [(0.9,)] * 9 + [(0.001,)]
+    chosen = choose_thresholds(windows_of(people(real, fake), SETTINGS), "here")
+    assert (chosen.fake_enter, chosen.real_enter) == (0.98, 0.02)
+    assert "no fake_enter reaches that: even at 0.98, 10.0% are called fake" in chosen.rule
+    assert "no real_enter reaches that: even at 0.02, 10.0% are called real" in chosen.rule
+
+
 def test_thresholds_leave_room_for_hysteresis_however_near_they_are():
     chosen = choose_thresholds(windows_of(people([(0.1,)], [(0.9,)]), SETTINGS), "here")
     assert chosen.real_enter < chosen.real_leave <= chosen.fake_leave < chosen.fake_enter

@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from stream_detect.errors import StorageError
-from stream_detect.media.files import PART, put_whole
+from stream_detect.media.files import PART, put_folder, put_whole
 
 
 @pytest.fixture
@@ -41,6 +41,20 @@ def test_a_failed_write_leaves_the_earlier_file_and_nothing_else(tmp_path, priva
         put_whole(file, fails, private=private)
     assert file.read_bytes() == b"the earlier content"
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_folder_replaces_another_one_or_leaves_it(tmp_path):
+    new, to = tmp_path / "new", tmp_path / "to"
+    for content in ("first", "second"):
+        new.mkdir()
+        (new / "file").write_text(content)
+        put_folder(new, to)
+        assert [each.name for each in tmp_path.iterdir()] == ["to"]
+        assert (to / "file").read_text() == content
+    with pytest.raises(FileNotFoundError):
+        put_folder(new, to)
+    assert [each.name for each in tmp_path.iterdir()] == ["to"]
+    assert (to / "file").read_text() == "second"
 
 
 def test_a_file_is_complete_before_it_gets_its_name(tmp_path):

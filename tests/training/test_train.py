@@ -4,12 +4,14 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from stream_detect.errors import TrainingError
+from stream_detect import extras
+from stream_detect.errors import DatasetError, MissingExtraError, SettingsError, TrainingError
 from stream_detect.evaluation.dataset import Faces
 from stream_detect.models.bundle import Bundle
 from stream_detect.training.recipe import Recipe, RecipeValueError
@@ -237,6 +239,29 @@ def test_the_command_on_the_card_names_recipe_and_options(tmp_path):
         "stream-detect train --data FOLDER --to FOLDER --name x --recipe recipes/x.toml "
         "--source a --source b --select-by last --blended 0.0"
     )
+    twice = _again(None, "x", {"sources": ("my faces",)}, 2)
+    assert twice == "stream-detect train --data FOLDER --data FOLDER --to FOLDER --name x --source 'my faces'"
+
+
+def test_what_is_measured_at_the_end_is_checked_before_the_training(training_data, tmp_path):
+    from stream_detect.cli.models import app as models
+    from stream_detect.cli.train import app
+
+    data, weights = training_data.write(), tmp_path / "best.keras"
+    clips = tmp_path / "clips.csv"
+    clips.write_text("file,label\ngone.mp4,real\n", encoding="utf-8")
+    given = ["--data", str(data), "--to", str(tmp_path / "run"), "--clips", str(clips), "--cache", str(tmp_path / "c")]
+    publish = ["publish", "--weights", str(weights), *given]
+    weights.touch()
+    for command, arguments, message in (
+        (app, ["train", *given], r"expected a video at .*gone\.mp4, which .*clips\.csv lists"),
+        (models, publish, r"expected a video at .*gone\.mp4"),
+        (models, [*publish, "--left-out", "swap=absent.keras"], r"expected a trained network .* at absent\.keras"),
+    ):
+        with pytest.raises(DatasetError, match=message):
+            CliRunner().invoke(command, arguments, catch_exceptions=False)
+    assert not (tmp_path / "c").exists()
+    assert not (tmp_path / "run").exists()
 
 
 def _identity(scored, fitted_on):
@@ -333,12 +358,10 @@ def test_tensorflow_refuses_channels_first_before_anything_is_written(small, tmp
     ],
 )
 def test_a_backend_that_is_not_there_is_reported_with_its_cure(backend, message, monkeypatch):
-    from stream_detect.cli.train import _check_backend
-
-    monkeypatch.setattr("stream_detect.cli.train.find_spec", lambda _: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name == backend else find_spec(name))
     monkeypatch.setenv("KERAS_BACKEND", backend)
-    with pytest.raises(TrainingError, match=message):
-        _check_backend()
+    with pytest.raises((MissingExtraError, SettingsError), match=message):
+        extras.require_keras("a test")
 
 
 @pytest.mark.parametrize(("selected_by", "expected"), [("a", 1.0), ("gan", 0.75), ("all", 0.875), ("b", 0.875)])
