@@ -14,6 +14,7 @@ from stream_detect.types import Role
 
 _DAY_S: Final = 86_400.0
 _UNKNOWN: Final = Browser()
+_WRONG: Final = "expected the name and password of a user, received a wrong name or password"
 MAX_TOKEN_DAYS: Final = 3_650
 
 
@@ -66,10 +67,15 @@ class Accounts:
             user = None
         right = self._passwords.matches(password, None if user is None else user.password_hash)
         if user is None or user.password_hash is None or user.disabled or not right:
-            raise SignInError("expected the name and password of a user, received a wrong name or password")
-        if self._passwords.needs_rehash(user.password_hash):
-            self._stored.rehash(user.name, self._passwords.rehashed(password))
-        return self._begin(user.name, browser)
+            raise SignInError(_WRONG)
+        weak = self._passwords.needs_rehash(user.password_hash)
+        rehashed = self._passwords.rehashed(password) if weak else None
+        secret, begun = self._new_session(user.name, browser)
+        try:
+            self._stored.begin_session(begun, user.password_hash, rehashed)
+        except (NotFoundError, SignInError):  # it was changed while the password was compared
+            raise SignInError(_WRONG) from None
+        return secret
 
     def sign_in_from_elsewhere(self, name: str, browser: Browser = _UNKNOWN) -> str:
         """Starts a session for a user signed in by an OpenID Connect provider.
@@ -80,7 +86,9 @@ class Accounts:
         Raises:
             SignInError: the user is unknown or disabled.
         """
-        return self._begin(self.enter_from_elsewhere(name).name, browser)
+        secret, begun = self._new_session(self.enter_from_elsewhere(name).name, browser)
+        self._stored.begin_session(begun)
+        return secret
 
     def enter_from_elsewhere(self, name: str) -> User:
         """Returns the user named by single sign-on; a new one is added with `access.sso_role`.
@@ -142,11 +150,14 @@ class Accounts:
         Raises:
             ForbiddenError: the current password is wrong.
             PasswordError: the new password is not allowed.
+            SignInError: the user was disabled, or given another password, meanwhile.
         """
-        if not self._passwords.matches(current, self._stored.user(name).password_hash):
+        proven = self._stored.user(name).password_hash
+        if not self._passwords.matches(current, proven) or proven is None:
             raise ForbiddenError("expected your current password, received a wrong one")
-        self._stored.change(name, password_hash=self._passwords.hashed(new, name))
-        return self._begin(name, browser)
+        secret, begun = self._new_session(name, browser)
+        self._stored.change_password(begun, proven, self._passwords.hashed(new, name))
+        return secret
 
     def users(self) -> list[User]:
         """All users, by name."""
@@ -238,9 +249,9 @@ class Accounts:
         """
         self._stored.remove_token(token_id, owner)
 
-    def _begin(self, name: str, browser: Browser) -> str:
+    def _new_session(self, name: str, browser: Browser) -> tuple[str, UserSession]:
+        """The value of a cookie, and its session, which is not stored yet."""
         secret = new_secret()
         now_s = self._clock()
         expires_s = now_s + 3600 * self._settings.session_hours
-        self._stored.begin_session(UserSession(digest_of(secret), name, now_s, now_s, expires_s, browser))
-        return secret
+        return secret, UserSession(digest_of(secret), name, now_s, now_s, expires_s, browser)

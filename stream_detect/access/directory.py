@@ -246,8 +246,9 @@ class Directory:
         return token.role if owner.covers(token.role) else owner
 
     def _role_of_session(self, session: UserSession) -> Role | None:
+        # One that is seen later than now began while the clock was ahead, and would last until then.
         now_s = self._clock()
-        if session.expires_s <= now_s or now_s - self._seen_s(session) > 60 * self._access.session_idle_minutes:
+        if session.expires_s <= now_s or abs(now_s - self._seen_s(session)) > 60 * self._access.session_idle_minutes:
             return None
         return self._role_of_user(self._entitled.users.get(session.user))
 

@@ -4,12 +4,13 @@ import logging
 import math
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from stream_detect.access.networks import client_network
-from stream_detect.errors import TooManyGuessesError
+from stream_detect.errors import ForbiddenError, SignInError, StreamDetectError, TooManyGuessesError
 
 GUESSES: Final = 10
 """Wrong tokens that one client may send at once; after that one per second."""
@@ -55,6 +56,10 @@ class TokenBucket:
         self._left.move_to_end(key)
         if len(self._left) > _KEYS:
             self._left.popitem(last=False)
+
+    def give_back(self, key: str) -> None:
+        """Records that it did not happen after all."""
+        self._left[key] = self._left_now(key) + 1.0, self._clock()
 
     def refill(self, key: str) -> None:
         """Forgets what happened."""
@@ -149,6 +154,24 @@ class SignInLimit:
             raise TooManyGuessesError("too many wrong passwords; try again later", math.ceil(pause_s))
         self._of_address.take(network)
         self._of_user.take(key)
+
+    @contextmanager
+    def attempt(self, user: str, address: str) -> Iterator[None]:
+        """Counts an attempt, which the block makes, unless its outcome is none: the server failed.
+
+        Raises:
+            TooManyGuessesError: there were too many.
+        """
+        self.begin(user, address)
+        try:
+            yield
+        except (SignInError, ForbiddenError):
+            raise
+        except StreamDetectError:  # such as a database that is away, or a new password that is not allowed
+            self._of_address.give_back(client_network(address))
+            self._of_user.give_back(self._key(user, address))
+            raise
+        self.right(user, address)
 
     def right(self, user: str, address: str) -> None:
         """The attempt was right: previous wrong ones of this address are forgotten."""

@@ -45,11 +45,14 @@ def check_new(password: str, user: str) -> str:
         PasswordError: it is too short, too long, or too common.
     """
     normal = unicodedata.normalize("NFKC", password)
-    if not MIN_LENGTH <= len(normal) <= MAX_LENGTH:
+    longest = max(len(password), len(normal))  # a sign-in limits what is typed, which may have more characters
+    if len(normal) < MIN_LENGTH or longest > MAX_LENGTH:
         raise PasswordError(
-            f"expected a password of {MIN_LENGTH} to {MAX_LENGTH} characters, received {len(normal)}; "
-            "four or five random words make a good one"
+            f"expected a password of {MIN_LENGTH} to {MAX_LENGTH} characters, received "
+            f"{len(normal) if len(normal) < MIN_LENGTH else longest}; four or five random words make a good one"
         )
+    if any(0xD800 <= ord(character) <= 0xDFFF for character in normal):
+        raise PasswordError("expected a password of whole Unicode characters, such as UTF-8 text")
     plain = normal.casefold()
     bare = "".join(character for character in plain if character.isalnum())
     guessed = (

@@ -44,7 +44,7 @@ def user_name(text: str) -> str:
         RequestError: it is not a valid name.
     """
     name = text.strip().lower()
-    if not re.fullmatch(USER_NAME, name):
+    if not text.isascii() or not re.fullmatch(USER_NAME, name):  # the Kelvin sign would become a k
         raise RequestError(
             "expected a user name of 1 to 64 letters a-z, digits and . _ @ + -, beginning with a letter or digit"
         )

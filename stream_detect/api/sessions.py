@@ -79,10 +79,9 @@ def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: 
         known = directory.known_as(body.name)
         # An unknown name may be a password that was typed into the wrong field.
         say(request, target=known or "somebody who is no user")
-        limit.begin(body.name, address)
         password = body.password.get_secret_value()
-        value = await asyncio.to_thread(accounts.sign_in, body.name, password, browser_of(request))
-        limit.right(body.name, address)
+        with limit.attempt(body.name, address):
+            value = await asyncio.to_thread(accounts.sign_in, body.name, password, browser_of(request))
         say(request, who=known, by="session")
         before = request.cookies.get(COOKIE)
         if before:
@@ -126,10 +125,9 @@ def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: 
     async def change_password(body: PasswordChangeBody, request: Request) -> Response:
         """Changes the user's own password and ends all other sessions of the user."""
         name, address = signed_in(request), client_address(request)
-        limit.begin(name, address)
         current, new = body.current.get_secret_value(), body.new.get_secret_value()
-        value = await asyncio.to_thread(accounts.change_password, name, current, new, browser_of(request))
-        limit.right(name, address)
+        with limit.attempt(name, address):
+            value = await asyncio.to_thread(accounts.change_password, name, current, new, browser_of(request))
         await asyncio.to_thread(applied)
         response = Response(status_code=204)
         cookies.set(request, response, value)

@@ -106,7 +106,7 @@ def enable(name: Name, settings: File = None) -> None:
 def sessions(name: Name, settings: File = None) -> None:
     """List a user's sessions: id, time of the sign-in and of the last request, address, browser."""
     given = load_settings(settings, os.environ)
-    with Database.open(given.storage, alone=False) as database:
+    with Database.open(given.storage, alone=False, create=False) as database:
         stored = StoredUsers(database)
         found = Directory(stored, given.server, given.access).sessions(stored.user(name.lower()).name)
     if not found:
@@ -144,9 +144,12 @@ def remove(name: Name, settings: File = None) -> None:
 
 @contextmanager
 def _accounts(file: Path | None, action: str = "", name: str = "", detail: str = "") -> Iterator[Accounts]:
-    """The accounts of a server; an action on the user of that name is recorded in the audit log, with its detail."""
+    """The accounts of a server; an action on the user of that name is recorded in the audit log, with its detail.
+
+    Only to list and to add users creates the database: anything else means that of a server, in another folder.
+    """
     settings = load_settings(file, os.environ)
-    with Database.open(settings.storage, alone=False) as database:
+    with Database.open(settings.storage, alone=False, create=action in {"", "user.add"}) as database:
         yield Accounts(StoredUsers(database), settings.access)
         if action:
             note(AuditTable(database), action, name.lower(), detail)
@@ -159,7 +162,10 @@ def _password(from_stdin: bool) -> str:  # noqa: FBT001 - as the option is
         PasswordError: there is no terminal, or it was repeated wrongly.
     """
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
+        try:
+            return sys.stdin.readline().rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise PasswordError("expected a password of whole Unicode characters, such as UTF-8 text") from None
     if not sys.stdin.isatty():
         raise PasswordError("expected a terminal to ask for the password; without one, use --password-stdin")
     password = getpass.getpass("Password: ")

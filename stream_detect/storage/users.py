@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from stream_detect.errors import ConflictError, NotFoundError
+from stream_detect.errors import ConflictError, NotFoundError, SignInError
 from stream_detect.storage.database import Database
 from stream_detect.storage.tables import AccessVersionRow, ApiTokenRow, UserRow, UserSessionRow
 from stream_detect.types import Role
@@ -185,7 +185,7 @@ class StoredUsers:
                 raise ConflictError(f"there is already a user named {user.name}; choose another name")
             if int(session.scalar(select(func.count()).select_from(UserRow)) or 0) >= MAX_USERS:
                 raise ConflictError(f"there are already {MAX_USERS} users; remove one first")
-            if user.password_hash is not None and user.role is not Role.ADMIN and not _admins(session):
+            if user.password_hash is not None and user.role is not Role.ADMIN and not _admins(session)[0]:
                 raise ConflictError("expected an admin as the first user (--role admin): nobody else can change users")
             own = {"role": user.role.value, "created_s": user.created_s or self._clock()}
             session.add(UserRow(**asdict(user) | own))
@@ -211,11 +211,6 @@ class StoredUsers:
                 session.execute(delete(UserSessionRow).where(UserSessionRow.user == name))
             return _user(row)
 
-    def rehash(self, name: str, password_hash: str) -> None:
-        """Stores another hash of the user's current password."""
-        with self._changing() as session:
-            _found(session, name).password_hash = password_hash
-
     def remove(self, name: str) -> None:
         """Removes a user with all sessions and tokens.
 
@@ -231,21 +226,50 @@ class StoredUsers:
             session.flush()
             _keep_an_admin(session, admins)
 
-    def begin_session(self, begun: UserSession) -> None:
+    def begin_session(self, begun: UserSession, proven: str | None = None, rehashed: str | None = None) -> None:
         """Adds a session and deletes expired ones.
+
+        Args:
+            begun: the session.
+            proven: hash of the password that the user proved to know; None for a sign-in without one.
+            rehashed: another hash of that password, which replaces it.
 
         Raises:
             NotFoundError: the user was removed meanwhile.
+            SignInError: the user was disabled, or given another password, meanwhile.
         """
         with self._changing() as session:
-            _found(session, begun.user).last_sign_in_s = begun.began_s
-            session.execute(delete(UserSessionRow).where(UserSessionRow.expires_s <= self._clock()))
-            of_user = select(UserSessionRow).where(UserSessionRow.user == begun.user)
-            newest_first = session.scalars(of_user.order_by(UserSessionRow.seen_s.desc())).all()
-            for row in newest_first[MAX_SESSIONS_OF_USER - 1 :]:
-                session.delete(row)
-            columns = asdict(begun)
-            session.add(UserSessionRow(**columns.pop("browser"), **columns))
+            row = _found_still(session, begun.user, proven)
+            row.password_hash = rehashed or row.password_hash
+            self._begin(session, row, begun)
+
+    def change_password(self, begun: UserSession, proven: str, password_hash: str) -> None:
+        """Replaces a user's password, ends all sessions of the user, and adds a new one.
+
+        Args:
+            begun: the new session.
+            proven: hash of the password that the user proved to know.
+            password_hash: hash of the new password.
+
+        Raises:
+            NotFoundError: the user was removed meanwhile.
+            SignInError: the user was disabled, or given another password, meanwhile.
+        """
+        with self._changing() as session:
+            row = _found_still(session, begun.user, proven)
+            row.password_hash = password_hash
+            session.execute(delete(UserSessionRow).where(UserSessionRow.user == begun.user))
+            self._begin(session, row, begun)
+
+    def _begin(self, session: Session, row: UserRow, begun: UserSession) -> None:
+        row.last_sign_in_s = begun.began_s
+        session.execute(delete(UserSessionRow).where(UserSessionRow.expires_s <= self._clock()))
+        of_user = select(UserSessionRow).where(UserSessionRow.user == begun.user)
+        newest_first = session.scalars(of_user.order_by(UserSessionRow.seen_s.desc())).all()
+        for one in newest_first[MAX_SESSIONS_OF_USER - 1 :]:
+            session.delete(one)
+        columns = asdict(begun)
+        session.add(UserSessionRow(**columns.pop("browser"), **columns))
 
     def end_session(self, digest: str) -> None:
         """Deletes a session if it exists."""
@@ -347,14 +371,25 @@ def _found(session: Session, name: str) -> UserRow:
     return row
 
 
-def _admins(session: Session) -> int:
-    """Number of admins who can sign in."""
-    able = UserRow.role == Role.ADMIN.value, UserRow.disabled.is_(False), UserRow.password_hash.is_not(None)
-    return int(session.scalar(select(func.count()).select_from(UserRow).where(*able)) or 0)
+def _found_still(session: Session, name: str, proven: str | None) -> UserRow:
+    """The row of a user who may sign in, and whose password is still the one that was compared."""
+    row = _found(session, name)
+    if row.disabled or proven not in {None, row.password_hash}:
+        raise SignInError("the user was disabled, or given another password, meanwhile; sign in again")
+    return row
 
 
-def _keep_an_admin(session: Session, before: int) -> None:
-    if before and not _admins(session):
+def _admins(session: Session) -> tuple[int, int]:
+    """Number of admins who can sign in: with a password, and in any way."""
+    enabled = UserRow.role == Role.ADMIN.value, UserRow.disabled.is_(False)
+    count = select(func.count(UserRow.password_hash), func.count()).select_from(UserRow).where(*enabled)
+    with_password, all_of_them = session.execute(count).one()
+    return int(with_password), int(all_of_them)
+
+
+def _keep_an_admin(session: Session, before: tuple[int, int]) -> None:
+    """Those of single sign-on do not count beside one with a password: their provider may be away."""
+    if any(had and not has for had, has in zip(before, _admins(session), strict=True)):
         raise ConflictError(
             "expected another admin who can sign in: the last one cannot be removed, disabled or given another role"
         )

@@ -70,6 +70,8 @@ def test_neither_password_nor_secret_is_in_the_database(house, tmp_path):
         "qwertyuiopas",
         "alicealice12",
         "abababababab",
+        "a\N{COMBINING RING ABOVE} is o\N{COMBINING DIAERESIS}" * 40,  # 320 characters, and 240 once it is normalised
+        "not \ud800 a character",
     ],
 )
 def test_a_password_that_is_guessed_first_is_refused(password):
@@ -92,7 +94,9 @@ def test_a_password_is_the_same_from_each_keyboard(house):
     assert house.accounts.sign_in("alice", "Ångström is long")
 
 
-@pytest.mark.parametrize("name", ["", "-x", "a b", "ä", "x" * 65, "a\nb", "../etc"])
+@pytest.mark.parametrize(
+    "name", ["", "-x", "a b", "ä", "\N{KELVIN SIGN}evin", "kevin\N{NO-BREAK SPACE}", "x" * 65, "a\nb", "../etc"]
+)
 def test_a_name_that_is_not_usable_is_refused(house, name):
     with pytest.raises(RequestError, match="expected a user name"):
         house.accounts.add(name, Role.ADMIN, PASSWORD)
@@ -146,6 +150,28 @@ def test_the_own_password_asks_for_the_current_one(house):
     assert house.directory.by_cookie(before) is None
     assert house.directory.by_cookie(now.encode()).name == "alice"
     assert house.accounts.sign_in("alice", "another long password")
+
+
+@pytest.mark.parametrize(
+    ("way", "given"),
+    [("sign_in", ("alice", PASSWORD)), ("change_password", ("alice", PASSWORD, "another long password"))],
+)
+def test_a_password_that_is_replaced_while_it_is_compared_opens_nothing(house, monkeypatch, way, given):
+    house.add("alice")
+    matches = house.accounts._passwords.matches
+
+    def slow(*given):
+        right = matches(*given)
+        house.accounts.change("alice", password="the password of an admin")
+        return right
+
+    monkeypatch.setattr(house.accounts._passwords, "matches", slow)
+    with pytest.raises(SignInError):
+        getattr(house.accounts, way)(*given)
+    monkeypatch.undo()
+    house.directory.refresh()
+    assert house.directory.sessions("alice") == []
+    assert house.accounts.sign_in("alice", "the password of an admin")
 
 
 def test_a_token_has_at_most_the_role_of_its_owner(house):

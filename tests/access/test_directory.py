@@ -106,6 +106,15 @@ def test_a_session_ends_when_idle_and_at_its_time_however_much_it_is_used(house)
     assert house.directory.by_cookie(used) is None
 
 
+def test_a_session_from_a_clock_that_was_ahead_ends_when_it_is_set_right(house):
+    house.add("alice")
+    house.now_s += 365 * 86_400
+    cookie = house.signed_in("alice")
+    assert house.directory.by_cookie(cookie)
+    house.now_s -= 365 * 86_400
+    assert house.directory.by_cookie(cookie) is None
+
+
 def test_a_stream_that_runs_counts_as_use_until_the_session_expires(house):
     house.make(session_idle_minutes=30, session_hours=2).add("alice")
     key = house.directory.by_cookie(house.signed_in("alice")).key

@@ -3,7 +3,7 @@
 import pytest
 
 from stream_detect.access.limits import GUESSES, GuessLimit, SignInLimit, TokenBucket
-from stream_detect.errors import TooManyGuessesError
+from stream_detect.errors import ForbiddenError, SignInError, StorageError, TooManyGuessesError
 
 
 class Clock:
@@ -102,6 +102,17 @@ def test_the_answer_says_when_to_try_again(clock):
     assert refused.value.retry_after_s == 5
     clock.now_s += 5
     limit.begin("alice", "192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("error", "counts"), [(SignInError("wrong"), True), (ForbiddenError("wrong"), True), (StorageError("away"), False)]
+)
+def test_what_says_nothing_of_the_password_is_no_attempt(clock, error, counts):
+    limit = SignInLimit(clock)
+    for _ in range(10):
+        with pytest.raises(type(error)), limit.attempt("alice", "192.0.2.1"):
+            raise error
+    assert attempts(limit, "alice", "192.0.2.1", 10) == (0 if counts else 10)
 
 
 def test_a_right_password_forgives_the_wrong_ones_before_it(clock):

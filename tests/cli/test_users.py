@@ -105,6 +105,13 @@ def test_sign_ins_are_listed_and_ended(users, tmp_path):
     assert users("sessions", "alice").stdout == "alice is not signed in.\n"
 
 
+@pytest.mark.parametrize("command", [("passwd", "alice"), ("disable", "alice"), ("sessions", "alice")])
+def test_a_change_of_a_user_needs_the_database_of_a_server(users, tmp_path, command):
+    done = users(*command)
+    assert (done.returncode, (tmp_path / "data").exists()) == (2, False)
+    assert "expected the database of a server, found none" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "given", "expected"),
     [

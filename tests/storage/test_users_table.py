@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from stream_detect.errors import ConflictError, NotFoundError, StreamDetectError
+from stream_detect.errors import ConflictError, NotFoundError, SignInError, StreamDetectError
 from stream_detect.storage.users import (
     MAX_SESSIONS_OF_USER,
     MAX_TOKENS_OF_USER,
@@ -92,6 +92,33 @@ def test_sessions_and_tokens_are_deleted_with_their_user(stored):
     for nobodys in (lambda: stored.begin_session(SESSION), lambda: stored.add_token(TOKEN)):
         with pytest.raises(NotFoundError):
             nobodys()
+
+
+@pytest.mark.parametrize("meanwhile", [{"password_hash": "new"}, {"disabled": True}])
+def test_what_was_proven_counts_only_until_it_changes(stored, meanwhile):
+    stored.add(User("carol", Role.ADMIN, "hash"))
+    stored.change("alice", **meanwhile)
+    for late in (
+        lambda: stored.begin_session(SESSION, "hash"),
+        lambda: stored.begin_session(SESSION, "hash", rehashed="the old password, hashed anew"),
+        lambda: stored.change_password(SESSION, "hash", "another"),
+    ):
+        with pytest.raises(SignInError, match="meanwhile"):
+            late()
+    assert stored.read().sessions == {}
+    assert stored.user("alice").password_hash == meanwhile.get("password_hash", "hash")
+
+
+def test_the_last_of_admins_without_passwords_stays(database):
+    stored = StoredUsers(database, lambda: 20.0)
+    for name in ("carol", "dora"):
+        stored.add(User(name, Role.ADMIN, None))
+    stored.remove("dora")
+    for change in ({"disabled": True}, {"role": Role.VIEWER}):
+        with pytest.raises(ConflictError, match="last one"):
+            stored.change("carol", **change)
+    with pytest.raises(ConflictError, match="last one"):
+        stored.remove("carol")
 
 
 def test_sessions_and_tokens_of_a_user_are_bounded(stored):
