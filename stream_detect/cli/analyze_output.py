@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -20,13 +21,13 @@ from stream_detect.review.report import (
     html_section,
 )
 from stream_detect.review.results import ModelReview, Reviewed, file_json, frame_parts, model_parts, tracks_json
-from stream_detect.review.verdict import worst_of
+from stream_detect.review.verdict import shown_probability, worst_of
 
 _WORDS = {"fake": "FAKE", "real": "REAL", "uncertain": "UNCERTAIN", "no_face": "NO FACE"}
 _PROBABILITY = "fake_probability"
 CSV_HEAD = (
     *("file", "sha256", "kind", "model", "model_sha256", "verdict", _PROBABILITY, "reason"),
-    *("tracks", "sampled", "flagged", *CREDENTIALS_COLUMNS, "error"),
+    *("tracks", "sampled", "flagged", *CREDENTIALS_COLUMNS, "notes", "error"),
 )
 
 
@@ -36,7 +37,7 @@ def person_line(outcome: FileOutcome) -> str:
         return f"{'ERROR':<9}      {printable(outcome.given.shown)}: {printable(outcome.problem)}"
     worst = worst_review(outcome.reviewed)
     value = worst.verdict.fake_probability
-    shown = "    " if value is None else f"{value:.2f}"
+    shown = "    " if value is None else shown_probability(value, worst.judge.thresholds)
     by = f" [{worst.judge.name}]" if len(outcome.reviewed.models) > 1 else ""
     notes = [worst.verdict.reason, *outcome.reviewed.notes, outcome.reviewed.credentials.sentence, outcome.problem]
     said = "; ".join(filter(None, notes))
@@ -60,7 +61,11 @@ def json_parts(outcome: FileOutcome) -> Iterator[str]:
         "verdict": worst.verdict.state,
         _PROBABILITY: None if value is None else round(value, 4),
         "reason": worst.verdict.reason,
-        "bundle": {"name": worst.judge.name, "sha256": worst.judge.sha256},
+        "bundle": {
+            "name": worst.judge.name,
+            "sha256": worst.judge.sha256,
+            "thresholds": asdict(worst.judge.thresholds),
+        },
         **{name: facts[name] for name in facts if name != "name"},
         "rate_hz": reviewed.rate_hz,
         "sampled": reviewed.sampled,
@@ -93,9 +98,8 @@ def csv_lines(outcome: FileOutcome) -> Iterator[str]:
         counts = len(model.tracks), outcome.reviewed.sampled, len(model.flagged)
         file = given, outcome.upload.sha256, outcome.upload.kind
         said = model.judge.name, model.judge.sha256, verdict.state, value, verdict.reason
-        yield csv_line(
-            [*file, *said, *counts, *credentials_cells(outcome.reviewed.credentials.as_json()), outcome.problem]
-        )
+        cells = credentials_cells(outcome.reviewed.credentials.as_json())
+        yield csv_line([*file, *said, *counts, *cells, "; ".join(outcome.reviewed.notes), outcome.problem])
 
 
 def worst_review(reviewed: Reviewed) -> ModelReview:

@@ -57,6 +57,7 @@ def annotate(
     Raises:
         MediaError: the file cannot be decoded, or a frame not encoded.
         ReviewCancelledError: it was cancelled; no file is left.
+        ReviewError: the time limit was reached; no file is left.
         DiskFullError: less than `review.min_free_bytes` would remain free.
         StorageError: the output cannot be written.
     """
@@ -187,8 +188,10 @@ def _draw_video(
             shots = stack.enter_context(closing(ahead(shots)))
         stack.callback(allowance.leave)
         for number, shot in enumerate(shots):
-            if shot.time_s > limits.max_duration_s or allowance.used_up:
+            if shot.time_s > limits.max_duration_s:  # the results end there too, and say so
                 break
+            if allowance.used_up:
+                raise ReviewError(f"time was up (review.max_run_s) {shot.time_s:.1f} s into the video; raise it")
             allowance.check()
             if number % _ROOM_EVERY == 0:
                 check_room(writer.to.parent, limits.min_free_bytes, "review.min_free_bytes")

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from markupsafe import Markup
 
 from stream_detect.media.credentials import Credentials
+from stream_detect.review.verdict import shown_probability
+from stream_detect.types import Thresholds
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -60,7 +62,8 @@ def html_section(results: Results, pictures: Pictures) -> str:
             "curve": Markup(curve(review["frames"], review["model"]["thresholds"], review["verdict"]["state"]))  # noqa: S704 - made of our own template
             if results["file"]["kind"] == "video"
             else "",
-            "gallery": list(_gallery(review["model"]["name"], review["flagged"], pictures)),
+            "gallery": list(_gallery(review["model"], review["flagged"], pictures)),
+            "probability": _probability(review),
         }
         for review in results["models"]
     ]
@@ -133,12 +136,23 @@ def _row(value: float) -> float:
     return _TOP + (1 - value) * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def _gallery(model: str, flagged: Sequence[Mapping[str, Any]], pictures: Pictures) -> Iterator[dict[str, Any]]:
+def _gallery(
+    reviewed: Mapping[str, Any], flagged: Sequence[Mapping[str, Any]], pictures: Pictures
+) -> Iterator[dict[str, Any]]:
     kinds: tuple[Literal["picture", "map"], ...] = ("picture", "map")
+    model = reviewed["name"]
+    limits = Thresholds(**reviewed["thresholds"])
     for each in flagged:
         coded = {kind: pictures(model, each["n"], kind) for kind in kinds}
         images = {kind: b64encode(content).decode() for kind, content in coded.items() if content is not None}
-        yield {"images": images, "what": f"face {each['track']} at {each['time_s']:.1f} s, score {each['score']:.2f}"}
+        score = shown_probability(each["score"], limits)
+        yield {"images": images, "what": f"face {each['track']} at {each['time_s']:.1f} s, score {score}"}
+
+
+def _probability(review: Mapping[str, Any]) -> str:
+    """The fake_probability of the verdict; empty if there is none."""
+    value = review["verdict"]["fake_probability"]
+    return "" if value is None else shown_probability(value, Thresholds(**review["model"]["thresholds"]))
 
 
 @cache
@@ -157,7 +171,7 @@ CREDENTIALS_COLUMNS = ("credentials", "signer", "declared_generated")
 _REPORT_COLUMNS = (
     *("file", "file_sha256", "model", "model_sha256", "fake_enter", "fake_leave", "real_enter", "real_leave"),
     *("time_s", "track", "left", "top", "right", "bottom", "score", "fake_probability", "state", "rejected"),
-    *CREDENTIALS_COLUMNS,
+    *(*CREDENTIALS_COLUMNS, "notes"),
 )
 
 _FORMULA = re.compile(
@@ -178,7 +192,7 @@ def csv_report(results: Mapping[str, Any]) -> Iterator[str]:
             *(file["name"], file["sha256"], model["name"], model["sha256"]),
             *(limits[name] for name in ("fake_enter", "fake_leave", "real_enter", "real_leave")),
         )
-        tail = credentials_cells(results.get("credentials") or {})
+        tail = (*credentials_cells(results.get("credentials") or {}), "; ".join(results.get("notes", ())))
         for frame in review["frames"]:
             for face in frame["faces"]:
                 shown = (face[name] for name in ("score", "fake_probability", "state", "rejected"))

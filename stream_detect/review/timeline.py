@@ -51,7 +51,7 @@ class JudgedFrame:
 
 
 class Timeline:
-    """All frames of one model, in arrays: 14 bytes per frame and 34 per face."""
+    """All frames of one model, in arrays: 21 bytes per frame and 34 per face."""
 
     def __init__(self) -> None:
         self._times_s = array("d")

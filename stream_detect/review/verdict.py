@@ -14,6 +14,7 @@ from stream_detect.types import Result, Thresholds, TrackResult, Verdict, Verdic
 _MAX_TRACKS = 2000
 _KEPT_TRACKS = 1500
 """Tracks kept, the most informative ones: two hours of a station show thousands of passers-by."""
+_MOST_DIGITS = 8
 _TOO_SMALL = "face too small"
 ONE_PICTURE = "one picture says little; a video is judged over seconds"
 
@@ -121,13 +122,13 @@ class Tally:
         """Why a track has its state, as the end of a sentence that starts with the face."""
         if self._picture:
             return self._of_score(track)
-        held_s = f"{track.held_s.get(track.state, 0.0):.1f} of {length_s:.1f} s"
+        held_s = f"{min(track.held_s.get(track.state, 0.0), length_s):.1f} of {length_s:.1f} s"
         match track.state:
             case VerdictState.FAKE:
                 return f"was called fake for {held_s}"
             case VerdictState.UNCERTAIN:
-                most = track.fake_probability or 0.0
-                return f"was undecided for {held_s}: at most {most:.2f}, fake from {self._thresholds.fake_enter:g} on"
+                most = shown_probability(track.fake_probability or 0.0, self._thresholds)
+                return f"was undecided for {held_s}: at most {most}, fake from {self._thresholds.fake_enter:g}"
             case VerdictState.REAL:
                 return f"was called real for {held_s}"
         if self._too_sparse:
@@ -182,9 +183,8 @@ class Tally:
         if track.fake_probability is None:
             return f"was not scored: {_listed(track.refused)}"
         limits = self._thresholds
-        return (
-            f"scores {track.fake_probability:.2f} (fake from {limits.fake_enter:g} on, real to {limits.real_enter:g})"
-        )
+        shown = shown_probability(track.fake_probability, limits)
+        return f"scores {shown} (fake from {limits.fake_enter:g}, real up to {limits.real_enter:g})"
 
     def _forget(self, present: set[int]) -> None:
         gone = sorted((track for track in self._tracks.values() if track.number not in present), key=lambda t: t.rank)
@@ -210,6 +210,16 @@ def _of_one(score: float, thresholds: Thresholds) -> Verdict:
     else:
         state = VerdictState.REAL if score <= thresholds.real_enter else VerdictState.UNCERTAIN
     return Verdict(state, ONE_PICTURE, score, admitted=1, needed=1)
+
+
+def shown_probability(probability: float, limits: Thresholds) -> str:
+    """A fake_probability for people: two decimals, or more where rounding would take it to or across a threshold."""
+
+    def answer(value: float) -> tuple[bool, bool]:
+        return value >= limits.fake_enter, value <= limits.real_enter
+
+    digits = next((n for n in range(2, _MOST_DIGITS) if answer(round(probability, n)) == answer(probability)), None)
+    return str(probability) if digits is None else f"{probability:.{digits}f}"
 
 
 def worst_of(states: Sequence[VerdictState]) -> VerdictState:

@@ -10,7 +10,14 @@ import av
 import numpy as np
 import pytest
 
-from stream_detect.errors import DiskFullError, MediaError, ReviewCancelledError, StorageError, StreamDetectError
+from stream_detect.errors import (
+    DiskFullError,
+    MediaError,
+    ReviewCancelledError,
+    ReviewError,
+    StorageError,
+    StreamDetectError,
+)
 from stream_detect.overlay.sprite import STATE_RGB
 from stream_detect.review.annotated_video import StoredResults
 from stream_detect.review.annotated_video import annotate as draw
@@ -140,6 +147,8 @@ def test_nothing_is_left_of_what_was_not_finished(tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(ReviewCancelledError):
         annotate(tmp_path / "a.mp4", tmp_path / "out" / "b.mp4", review_models(), 5.0, Hooks(cancelled=cancelled))
+    with pytest.raises(ReviewError, match=r"time was up \(review\.max_run_s\) 0\.0 s into the video"):
+        annotate(tmp_path / "a.mp4", tmp_path / "out" / "b.mp4", review_models(max_run_s=1e-9), 5.0)
     (tmp_path / "bad.mp4").write_bytes(b"nothing")
     with pytest.raises(MediaError):
         annotate(tmp_path / "bad.mp4", tmp_path / "out" / "b.mp4", review_models(), 5.0)

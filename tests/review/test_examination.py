@@ -58,7 +58,7 @@ def test_a_fake_is_called_one_for_how_long(clip):
     ("score", "state", "reason"),
     [
         (0.05, REAL, "face 1 was called real for 3.8 of 6.0 s"),
-        (0.5, UNCERTAIN, "face 1 was undecided for 3.8 of 6.0 s: at most 0.50, fake from 0.9 on"),
+        (0.5, UNCERTAIN, "face 1 was undecided for 3.8 of 6.0 s: at most 0.50, fake from 0.9"),
         ([0.97] * 15 + [0.02] * 15, FAKE, r"face 1 was called fake for 2.\d of 6.0 s"),
     ],
 )
@@ -66,6 +66,16 @@ def test_the_worst_that_a_window_reported_is_the_verdict(clip, score, state, rea
     judged = verdict(clip, review_models([model(score)]))
     assert judged.state is state
     assert re.fullmatch(reason, judged.reason)
+
+
+@pytest.mark.parametrize(
+    ("score", "state", "shown"),
+    [(0.8996, UNCERTAIN, "0.8996"), (0.89, UNCERTAIN, "0.89"), (0.9004, FAKE, "0.90"), (0.1504, UNCERTAIN, "0.1504")],
+)
+def test_no_probability_is_rounded_to_a_threshold_that_it_does_not_reach(still, score, state, shown):
+    judged = verdict(still, review_models([model(score)]))
+    assert judged.state is state
+    assert f"scores {shown} (fake from 0.9, real up to 0.15)" in judged.reason
 
 
 def test_the_worst_face_decides(clip):

@@ -46,6 +46,8 @@ def test_the_table_has_every_face_and_no_formula(results):
     assert {row["rejected"] for row in rows} == {"", "face too small"}
     assert rows[-2]["model"] == "other"
     assert float(rows[-2]["score"]) == pytest.approx(0.02, abs=0.001)
+    cut = results | {"notes": ["only the first 4 s were looked at"]}
+    assert next(csv.DictReader(io.StringIO("".join(csv_report(cut)))))["notes"] == cut["notes"][0]
 
 
 @pytest.mark.parametrize(
