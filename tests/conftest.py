@@ -1,6 +1,7 @@
 """Shared fixtures: the test data, server processes, reproducible examples, and no silent skips in CI."""
 
 import contextlib
+import gc
 import json
 import os
 import re
@@ -151,6 +152,17 @@ LONGEST = (
     "webrtc/test_whep.py",
 )
 """The slowest files, half a minute to two minutes each; they run first, so that none runs alone at the end."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Thousands of tests are no garbage: neither while they are collected (5 of 13 s), nor in a later collection."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

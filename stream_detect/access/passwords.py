@@ -1,5 +1,6 @@
 """Passwords: which ones may be chosen, and how they are hashed and verified (Argon2id, RFC 9106)."""
 
+import base64
 import threading
 import unicodedata
 from typing import Final
@@ -77,7 +78,7 @@ class Passwords:
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
         self._places = threading.BoundedSemaphore(AT_ONCE)
-        self._nobodys = self._hasher.hash("the password of users who are not there")
+        self._nobodys = _of_nobody(self._hasher)
 
     def hashed(self, password: str, user: str) -> str:
         """The hash of a new password.
@@ -118,6 +119,12 @@ class Passwords:
     def needs_rehash(self, password_hash: str) -> bool:
         """Whether it was made with weaker parameters than the current ones."""
         return self._hasher.check_needs_rehash(password_hash)
+
+
+def _of_nobody(hasher: PasswordHasher) -> str:
+    """A hash that takes as long to verify as the hasher's own and is that of no known password, at no cost."""
+    salt, key = (base64.b64encode(bytes(size)).decode().rstrip("=") for size in (hasher.salt_len, hasher.hash_len))
+    return f"$argon2id$v=19$m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}${salt}${key}"
 
 
 class _Place:

@@ -132,9 +132,10 @@ def serve(settings: Settings, build: Callable[[Settings, Certificate | None], Se
     with listen(settings) as listener:
         service = build(settings, certificate)
         # Objects that exist now are excluded from later collections, each of which would pause all streams (190 ms on a
-        # busy machine).
+        # busy machine). The command that calls this has switched collections off, see `stream_detect.cli.serve`.
         gc.collect()
         gc.freeze()
+        gc.enable()
         server = _Server(
             uvicorn.Config(
                 behind_proxies(service.application, settings.server.proxies),

@@ -5,6 +5,7 @@ ends this process, and not the server. Messages pass over the standard input and
 when its parent is gone, when it was idle for a while, and after a file that left too much memory allocated.
 """
 
+import gc
 import json
 import os
 import queue
@@ -135,9 +136,12 @@ def main() -> None:
     given = json.loads(content)
     threading.Thread(target=link.read_for_ever, name="parent", daemon=True).start()
 
+    gc.disable()  # while modules are imported, nothing becomes garbage
     from stream_detect.jobs.examiner import Examiner  # noqa: PLC0415 - libraries start threads: only once confined
 
     examiner = Examiner(link, given["settings"])
+    gc.freeze()
+    gc.enable()
     link.send(READY, json.dumps({"network_is_off": network_is_off}).encode())
     examiner.serve(given["idle_s"])
     sys.stderr.flush()

@@ -1,6 +1,7 @@
 """Sign-in, and changes of users, passwords and tokens."""
 
 import pytest
+from argon2 import extract_parameters
 
 from stream_detect.access.passwords import check_new
 from stream_detect.access.principal import Principal
@@ -45,6 +46,8 @@ def test_each_wrong_sign_in_takes_one_hash(house, monkeypatch):
         with pytest.raises(SignInError):
             house.accounts.sign_in(name, "wrong")
     assert len(verified) == 3
+    of_users, *of_nobody = (extract_parameters(password_hash) for _, password_hash, _ in verified)
+    assert of_nobody == [of_users] * 2  # all take as long
 
 
 def test_neither_password_nor_secret_is_in_the_database(house, tmp_path):
