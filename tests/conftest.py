@@ -24,11 +24,15 @@ from hypothesis import settings
 import scripts.peers
 from stream_detect.models.registry import SHIPPED
 from stream_detect.settings import ModelSettings
+from tests.forked_server import ForkedServer
 from tests.patience import PATIENCE_S
 from tests.rtsp.peer import RtspServer
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
+FRESH = (sys.executable, "server.py")
+"""Command of a server in a fresh interpreter."""
+
 START_S = 2 * PATIENCE_S
 STOPPED_S = 30.0
 """Maximum time for a stop; anything that it must not wait for takes longer."""
@@ -195,7 +199,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 class Server:
     """A listening server process."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | ForkedServer
     url: str
     log: list[str]
 
@@ -213,11 +217,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def running_server(command: tuple[str, ...] = (sys.executable, "server.py"), **settings: str) -> Iterator[Server]:
+def running_server(command: tuple[str, ...] | None = None, **settings: str) -> Iterator[Server]:
     """A server on a free port.
 
     Args:
-        command: command that starts it, run in the checkout's root.
+        command: command that starts it, run in the checkout's root, such as `FRESH`; None for a `ForkedServer`.
         settings: environment overrides without the prefix, e.g. WEBRTC__MAX_SESSIONS="1".
     """
     with tempfile.TemporaryDirectory(prefix="stream-detect-") as folder:
@@ -228,10 +232,14 @@ def running_server(command: tuple[str, ...] = (sys.executable, "server.py"), **s
 
 
 @contextlib.contextmanager
-def _running(command: tuple[str, ...], given: dict[str, str]) -> Iterator[Server]:
+def _running(command: tuple[str, ...] | None, given: dict[str, str]) -> Iterator[Server]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_DETECT_")}
     environment |= {f"STREAM_DETECT_{name}": value for name, value in given.items()}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    process = (
+        subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+        if command
+        else ForkedServer(environment)
+    )
     stderr = process.stderr
     assert stderr is not None
     log: list[str] = []

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.conftest import STOPPED_S
+from tests.conftest import FRESH, STOPPED_S
 
 ROOT = Path(__file__).parents[1]
 READY_S = 12.0
@@ -52,7 +52,7 @@ def imported(log: str) -> set[str]:
 
 def test_the_server_is_ready_after_little_work(start_server):
     """A bound on processor time, which other work on the machine hardly affects; `make bench` measures seconds."""
-    server = start_server()
+    server = start_server(FRESH)
     assert server.get("/readyz") == {"ready": True}
     spent = psutil.Process(server.process.pid).cpu_times()
     assert spent.user + spent.system <= READY_S
@@ -79,16 +79,13 @@ def test_help_imports_nothing_heavy(command):
 
 def test_server_py_and_stream_detect_serve_do_the_same_thing(start_server):
     console_script = Path(sys.executable).parent / "stream-detect"
-    statuses = [
-        start_server(command).get("/api/status")
-        for command in ((sys.executable, "server.py"), (str(console_script), "serve"))
-    ]
+    statuses = [start_server(command).get("/api/status") for command in (FRESH, (str(console_script), "serve"))]
     assert statuses[0] == statuses[1]
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_well_and_soon(start_server, stop):
-    server = start_server()
+    server = start_server(FRESH)
     server.process.send_signal(stop)
     assert server.process.wait(STOPPED_S) == 0
     assert "Traceback" not in "".join(server.log)

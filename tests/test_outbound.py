@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.conftest import FRESH
+
 ROOT = Path(__file__).parents[1]
 CI_MARKS = ("CI", "TF_BUILD", "JENKINS_URL")
 """Variables with which libraries send no telemetry anyway; they are unset, so that our own precautions are tested."""
@@ -106,7 +108,7 @@ def test_a_server_connects_nowhere_from_its_start_to_its_end(watched, monkeypatc
         monkeypatch.delenv(name, raising=False)
     for name in ("PYTHONPATH", "HOME", "WATCHED"):
         monkeypatch.setenv(name, watched.environment[name])
-    server = start_server()
+    server = start_server(FRESH)
     assert server.get("/readyz") == {"ready": True}
     server.stop()
     assert watched.asked() == []

@@ -12,6 +12,7 @@ import psutil
 import pytest
 import yaml
 
+from tests.conftest import FRESH
 from tests.patience import PATIENCE_S, until
 from tests.webrtc.misbehaving import MISBEHAVIOURS, NoPlaceError, target
 
@@ -46,7 +47,7 @@ def idle_url(tmp_path):
 def server(start_server, tmp_path):
     file = tmp_path / "settings.yaml"
     file.write_text(yaml.safe_dump(SETTINGS), encoding="utf-8")
-    return start_server(SETTINGS=str(file))
+    return start_server(FRESH, SETTINGS=str(file))
 
 
 class Weighed:
