@@ -173,7 +173,7 @@ def _print(summary: Summary) -> None:
 
 
 def _figures(summary: Summary) -> Table:
-    table = Table("model", "level", "set", "judged", "AUC", "from", "alarms", "recall", "right", box=None)
+    table = Table("model", "level", "set", "judged", "AUC", "threshold", "alarms", "recall", "accuracy", box=None)
     for part in summary.parts:
         start = (part.model, part.level, part.set if part.set is not None else "all")
         judged, seen = f"{part.counts.judged}/{part.counts.files}", part.figures

@@ -91,7 +91,7 @@ def info(name: str, folder: Folder = None) -> None:
     console.print(f"made by {card.training.recipe}")
     for limit in card.limits:
         console.print(f"limit   {limit}")
-    console.print(_metrics(card))
+    console.print(metrics_of(card))
 
 
 @app.command()
@@ -196,7 +196,7 @@ def publish_bundle(  # noqa: PLR0913 - the command's options
             cache=cache or Path.home() / ".cache" / "stream-detect",
         )
     )
-    Console(highlight=False, markup=False).print(_metrics(bundle.card))
+    Console(highlight=False, markup=False).print(metrics_of(bundle.card))
     typer.echo(f"made    {bundle.folder}")
 
 
@@ -256,8 +256,9 @@ def _training() -> ModuleType:
     return import_module("stream_detect.training.convert")
 
 
-def _metrics(card: Card) -> Table:
-    table = Table("figure", "counted from", "value", "95 %", "n", "on", box=None)
+def metrics_of(card: Card) -> Table:
+    """The table of a card's metrics."""
+    table = Table("figure", "threshold", "value", "95 %", "n", "measured on", box=None)
     for metric in card.metrics:
         counted = "" if metric.threshold is None else f"{metric.threshold:g}"
         table.add_row(metric.name, counted, f"{metric.value:.3f}", _interval(metric), str(metric.n), metric.data)

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
+from stream_detect.cli.models import metrics_of
 from stream_detect.errors import DatasetError
 from stream_detect.evaluation.crops import load_joined
 from stream_detect.evaluation.dataset import Faces, Row, read_traits
 from stream_detect.evaluation.manifest import SPLITS, Split, real_clips
-from stream_detect.models.card import Metric
 from stream_detect.training.recipe import Recipe
 from stream_detect.training.recipe_file import RecipeFile, checked, read_recipe
 from stream_detect.types import CropPolicy
@@ -177,7 +176,7 @@ def train(  # noqa: PLR0913 - the command's options
     run = _run(recipe, tables, _Making(crop, cache, processes), to)
     trained = publish.Trained(name, recipe, _again(recipe_file, name, options, len(tables)), crop, run.rows)
     bundle = publish.publish(trained, run.weights, run.val, to, beside)
-    _print(bundle.card.metrics)
+    Console(highlight=False, markup=False).print(metrics_of(bundle.card))
     typer.echo(f"The bundle is {bundle.folder}, its report beside it. Serve it with model.folder set to {to}.")
 
 
@@ -255,14 +254,6 @@ def _bar(what: str) -> Iterator[tuple[Progress, TaskID]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield progress, progress.add_task(what, total=None)
-
-
-def _print(metrics: tuple[Metric, ...]) -> None:
-    table = Table("figure", "value", "95 % interval", "faces", "measured on")
-    for metric in metrics:
-        interval = "" if metric.low is None else f"{metric.low:.3f} to {metric.high:.3f}"
-        table.add_row(metric.name, f"{metric.value:.3f}", interval, f"{metric.n:,}", metric.data)
-    Console(markup=False).print(table)
 
 
 def _quiet() -> None:

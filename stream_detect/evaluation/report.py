@@ -133,7 +133,7 @@ def _plots(summary: Summary, outcomes: Sequence[Outcome], level: Level) -> Itera
     for part in summary.parts:
         if part.level == level and part.set is None and part.figures and part.model in both:
             for at in part.figures.at:
-                yield _Card(f"Confusion from {at.threshold:g} on: {part.model}", confusion=at.confusion)
+                yield _Card(f"Confusion matrix at {at.threshold:g}: {part.model}", confusion=at.confusion)
 
 
 def _by_set(title: str, some: Scored) -> Iterator[_Card]:

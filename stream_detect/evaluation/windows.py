@@ -36,8 +36,8 @@ _HYSTERESIS = 0.2
 RULE = (
     f"fake_enter: the lowest at which at most {FALSE_ALARMS:.0%} of the real people of the calibration half are called "
     f"fake within a full window; real_enter: the highest at which at most {TAKEN_FOR_REAL:.0%} of its fakes are called "
-    "real; families and sources weigh as the square root of their number of groups; each person's frames in turn "
-    "through the window that serves"
+    "real; families and sources are weighted by the square root of their number of groups; each person's frames go in "
+    "turn through the window of the server"
 )
 
 

@@ -38,7 +38,7 @@ _LIMITS = (
     "It looks at the face in single frames: it hears no voice and sees no movement.",
     "It knows the kinds of fakes it was trained on; newer or other kinds may look real to it.",
     "Strong compression, blur, make-up filters and unusual light can mislead it in either direction.",
-    "Its answer is a hint, not a proof: never take a decision about a person on it alone.",
+    "Its answer is a hint, not a proof: never base a decision about a person on it alone.",
 )
 
 
@@ -88,17 +88,16 @@ def limits_in_words(metrics: Iterable[Metric], skill: str, badge: WindowThreshol
     for metric in metrics:
         first.setdefault((metric.name, metric.threshold), metric)
 
-    def counted_from(threshold: float) -> str:
+    def errors_at(threshold: float) -> str:
         alarms, recall = first["false_alarm_rate", threshold], first["recall", threshold]
-        return f"{alarms.value:.1%} of the real faces and misses {1 - recall.value:.0%} of the fake ones"
+        return f"it calls {alarms.value:.1%} of the real faces fake and misses {1 - recall.value:.0%} of the fakes"
 
     taken = first["taken_for_real", badge.real_enter].value
     measured = (
-        f"Measured on single frames it had not seen: from {badge.fake_enter:g} on, where the badge says fake, it "
-        f"calls fake {counted_from(badge.fake_enter)}; up to {badge.real_enter:g}, where the badge says real, lie "
-        f"{taken:.1%} of the fake ones. Counted from {COUNTED_FROM:g} on, it calls fake {counted_from(COUNTED_FROM)}. "
-        "The badge joins many frames, which steadies the answer but does not remove a bias against one face, camera or "
-        "light."
+        f"Measured on single frames it had not seen: at {badge.fake_enter:g}, where the badge says fake, "
+        f"{errors_at(badge.fake_enter)}; {taken:.1%} of the fakes score {badge.real_enter:g} or less, where the badge "
+        f"says real. At {COUNTED_FROM:g}, {errors_at(COUNTED_FROM)}. The badge combines many frames, which steadies "
+        "the answer but does not remove a bias against a face, a camera or a kind of light."
     )
     return (f"Trained on {skill}.", *_LIMITS[:1], measured, *_window_in_words(first, badge), *_LIMITS[1:])
 

@@ -79,7 +79,7 @@ def _roc(scored: Scored) -> Figure:
 
 def _confusion(scored: Scored, threshold: float) -> Figure:
     counts = confusion(scored, threshold)
-    figure, axes = _figure(f"Said to be fake from {threshold} on", "said", "truth")
+    figure, axes = _figure(f"Confusion matrix at {threshold:g}", "answer", "label")
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (y, x), n in np.ndenumerate(counts):

@@ -266,7 +266,7 @@ def test_the_page_needs_nothing_else_and_shows_all(crops, entrant):
     assert not re.findall(r'<script|<link|(?:src|href)="(?!#)', text)
     assert "a<b>" not in text
     assert "a&lt;b&gt;" in text
-    for title in ("ROC", "Precision and recall", "Reliability", "Scores: other", "Confusion from 0.8 on: other"):
+    for title in ("ROC", "Precision and recall", "Reliability", "Scores: other", "Confusion matrix at 0.8: other"):
         assert title in text
     assert text.count("<svg") == 3 + 2 + 2  # overall; by set, and scores, for each model
     assert text == html_report(summary, outcomes)
