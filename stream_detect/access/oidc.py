@@ -7,7 +7,6 @@ browser. It remembers for a while which sign-ins were answered. Blocks on the ne
 import hmac
 import json
 import secrets
-import sys
 import threading
 import time
 from collections import OrderedDict
@@ -16,8 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import httpx
-from authlib.integrations.base_client import OAuthError
-from authlib.integrations.httpx_client import OAuth2Client
+from authlib.oauth2 import OAuth2Client, OAuth2Error
 from cryptography.fernet import Fernet, InvalidToken
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -42,9 +40,6 @@ _FAILED_FOR_S: Final = 5.0
 _LEEWAY_S: Final = 60
 _ALGORITHMS: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Signatures with the provider's private key; neither none nor those with a shared secret."""
-
-_library: Any = sys.modules[next(base.__module__ for base in OAuth2Client.__mro__ if base.__name__ == "Client")]
-"""The HTTP library that authlib uses: httpx2 if it is installed, else httpx."""
 
 _UNREADABLE: Final = (ValueError, TypeError, RecursionError)
 """What reading an answer raises that is no JSON, or other JSON than expected."""
@@ -115,13 +110,12 @@ class OidcProvider:
             "callback": callback,
             "to": to,
         }
-        with self._client(callback) as client:
-            address, _ = client.create_authorization_url(
-                self._endpoint("authorization_endpoint"),
-                state=kept["state"],
-                nonce=kept["nonce"],
-                code_verifier=kept["verifier"],
-            )
+        address, _ = self._client(callback).create_authorization_url(
+            self._endpoint("authorization_endpoint"),
+            state=kept["state"],
+            nonce=kept["nonce"],
+            code_verifier=kept["verifier"],
+        )
         return WayOut(address, self._box.encrypt(json.dumps(kept).encode()).decode())
 
     def way_back(self, kept: str, state: str, code: str) -> tuple[str, str]:
@@ -146,18 +140,13 @@ class OidcProvider:
             raise SignInError("expected the provider's answer to this browser's sign-in, received another one")
         if not self._is_first(state):
             raise SignInError("expected an answer that has not been used yet; sign in again")
-        with self._client(known["callback"]) as client:
-            try:
-                token = client.fetch_token(
-                    self._endpoint("token_endpoint"),
-                    grant_type="authorization_code",
-                    code=code,
-                    code_verifier=known["verifier"],
-                )
-            except OAuthError as error:
-                raise SignInError(f"the sign-in provider refused: {str(error.error)[:80]}") from None
-            except (_library.HTTPError, _library.InvalidURL, *_UNREADABLE) as error:
-                raise ProviderError(f"expected a token from {self._issuer}: {type(error).__name__}") from error
+        try:
+            with httpx.Client(timeout=_TIMEOUT_S) as session:
+                token = self._token(self._client(known["callback"], session), code, known["verifier"])
+        except OAuth2Error as error:
+            raise SignInError(f"the sign-in provider refused: {str(error.error)[:80]}") from None
+        except (httpx.HTTPError, httpx.InvalidURL, *_UNREADABLE) as error:
+            raise ProviderError(f"expected a token from {self._issuer}: {type(error).__name__}") from error
         return self._user(str(token.get("id_token", "")), known["nonce"]), known["to"]
 
     def _is_first(self, state: str) -> bool:
@@ -170,17 +159,29 @@ class OidcProvider:
                 self._answered.popitem(last=False)
         return True
 
-    def _client(self, callback: str) -> OAuth2Client:
-        secret = self._settings.oidc_client_secret
+    def _client(self, callback: str, session: httpx.Client | None = None) -> OAuth2Client:
         return OAuth2Client(
+            session,
             self._settings.oidc_client_id,
-            None if secret is None else secret.get_secret_value(),
             scope="openid profile email",
             redirect_uri=callback,
             code_challenge_method="S256",
-            token_endpoint_auth_method="none" if secret is None else "client_secret_basic",
-            timeout=_TIMEOUT_S,
         )
+
+    def _token(self, client: OAuth2Client, code: str, verifier: str) -> dict[str, Any]:
+        """Redeems a code, with the client's secret in the Authorization header, or its id alone in the form."""
+        client_id, secret = self._settings.oidc_client_id or "", self._settings.oidc_client_secret
+        auth = httpx.Auth() if secret is None else httpx.BasicAuth(client_id, secret.get_secret_value())
+        form = {"client_id": client_id} if secret is None else {}
+        token: dict[str, Any] = client.fetch_token(
+            self._endpoint("token_endpoint"),
+            grant_type="authorization_code",
+            auth=auth,
+            code=code,
+            code_verifier=verifier,
+            **form,
+        )
+        return token
 
     def _user(self, id_token: str, nonce: str) -> str:
         """The user name in a valid ID token: the provider's, for us, current, of this sign-in (Core 1.0, 3.1.3.7)."""

@@ -1,19 +1,22 @@
 """Routes of single sign-on: the redirect to the OpenID Connect provider, and its callback."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
+from html import escape
 from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.routing import APIRoute
 
 from stream_detect.access.accounts import Accounts
 from stream_detect.access.principal import user_name
 from stream_detect.api.middleware.audit import say
+from stream_detect.api.middleware.problems import kind_of
 from stream_detect.api.requests import NO_STORAGE, Responses, browser_of
 from stream_detect.api.sessions import Applied, Cookies
-from stream_detect.errors import NotFoundError, ProviderError, RequestError, SignInError
+from stream_detect.errors import NotFoundError, ProviderError, RequestError, SignInError, StreamDetectError
 from stream_detect.off_loop import off_loop
 
 if TYPE_CHECKING:
@@ -38,6 +41,34 @@ _ANSWERS: Final[Responses] = {
 }
 
 
+_FAILED: Final = """<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>{title}</title></head>
+<body><h1>{title}</h1><p>{detail}</p><p><a href="{page}">Back to the sign-in</a></p></body>
+</html>
+"""
+
+
+class _ForBrowsers(APIRoute):
+    """A route to which browsers go by themselves: they are shown an error as a page with a way back."""
+
+    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:  # type: ignore[override] # as FastAPI documents
+        handle = super().get_route_handler()
+
+        async def handled(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except StreamDetectError as error:
+                if "text/html" not in request.headers.get("accept", ""):
+                    raise
+                kind = kind_of(error)
+                words = {"title": kind.title, "detail": str(error), "page": f"{_root(request)}/"}
+                page = _FAILED.format_map({name: escape(value) for name, value in words.items()})
+                return HTMLResponse(page, kind.status)
+
+        return handled
+
+
 def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: "OidcProvider | None") -> APIRouter:
     """The routes of single sign-on.
 
@@ -47,7 +78,7 @@ def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: "Oi
         cookies: session cookies.
         provider: the provider; None if not set.
     """
-    routes = APIRouter(prefix="/api/oidc", tags=["access"])
+    routes = APIRouter(prefix="/api/oidc", tags=["access"], route_class=_ForBrowsers)
 
     def the_provider() -> "OidcProvider":
         if provider is None:

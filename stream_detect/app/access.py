@@ -137,7 +137,7 @@ class AccessService:
 
 
 def _provider(settings: AccessSettings) -> "OidcProvider | None":
-    """The provider, if one is set. Authlib is imported only for it: it takes .1 s and warns about httpx."""
+    """The provider, if one is set. Authlib is imported only for it: it takes .1 s."""
     if not settings.oidc_issuer:
         return None
     provider: OidcProvider = import_module("stream_detect.access.oidc").OidcProvider(settings)

@@ -28,10 +28,12 @@ class Provider:
 
     Args:
         user: name of the user whom it signs in, in the claim `preferred_username`.
+        has_secret: whether the client has a secret, or only its id.
     """
 
-    def __init__(self, user: str = "dora") -> None:
+    def __init__(self, user: str = "dora", *, has_secret: bool = True) -> None:
         self.user = user
+        self.has_secret = has_secret
         self.issuer = ""
         self.claims: dict[str, Any] = {}
         self.algorithm = "RS256"
@@ -86,11 +88,12 @@ class Provider:
         if self.token_answer is not None:
             return self.token_answer
         form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
-        expected = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
+        basic = f"Basic {base64.b64encode(f'{CLIENT}:{SECRET}'.encode()).decode()}"
+        expected = (basic, None) if self.has_secret else (None, CLIENT)
         asked = self.codes.pop(form["code"], None)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(form["code_verifier"].encode()).digest()).rstrip(b"=")
         if (
-            request.headers.get("authorization") != f"Basic {expected}"
+            (request.headers.get("authorization"), form.get("client_id")) != expected
             or asked is None
             or asked["redirect_uri"] != form["redirect_uri"]
             or asked["code_challenge"].encode() != challenge

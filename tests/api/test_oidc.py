@@ -133,6 +133,28 @@ def test_redirects_stay_on_this_server(house, to):
     assert house.client.get("/api/oidc/login", params={"to": to}, follow_redirects=False).status_code == 400
 
 
+def test_a_client_without_a_secret_sends_its_id(make, provider):
+    provider.has_secret = False
+    access = {"oidc_issuer": provider.issuer, "oidc_client_id": CLIENT, "sso_role": "viewer"}
+    house = signed_in(make({"access": access}))
+    assert go(house).status_code == 302
+    assert house.client.get("/api/me").json()["name"] == "dora"
+
+
+def test_a_browser_is_shown_why_the_sign_in_failed_and_a_way_back(make):
+    access = {"oidc_issuer": "http://127.0.0.1:9", "oidc_client_id": CLIENT}
+    inside = make({"access": access, "server": {"path_prefix": "/detect"}})
+    for path, status, words in (
+        ("login", 502, "127.0.0.1:9"),
+        ("callback?error=%3Cscript%3E", 401, "&lt;script&gt;"),
+    ):
+        answer = inside.client.get(f"/detect/api/oidc/{path}", headers={"Accept": "text/html,*/*;q=0.8"})
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert words in answer.text
+        assert '<a href="/detect/">' in answer.text
+
+
 def test_a_refusal_of_the_provider_is_reported(house):
     answer = house.client.get("/api/oidc/callback?error=access_denied&state=x", follow_redirects=False)
     assert answer.status_code == 401

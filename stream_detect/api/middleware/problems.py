@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class Kind:
     """How one of our errors is answered."""
 
     status: HTTPStatus
@@ -60,33 +60,38 @@ class _Kind:
 
 
 # Looked up along an error's class order, so a subclass without its own entry is answered like its parent.
-_KINDS: Mapping[type[StreamDetectError], _Kind] = {
-    OfferError: _Kind(HTTPStatus.BAD_REQUEST, "Offer not understood"),
-    NoVideoError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "No video offered"),
-    CodecError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "No common codec"),
-    SignalingError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Offer cannot be answered"),
-    RequestError: _Kind(HTTPStatus.BAD_REQUEST, "Request not understood"),
-    BodyTooLargeError: _Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Body too large"),
-    ContentTypeError: _Kind(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content type not taken"),
-    CapacityError: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Server full"),
-    PreconditionError: _Kind(HTTPStatus.PRECONDITION_FAILED, "Replaced meanwhile"),
-    ConflictError: _Kind(HTTPStatus.CONFLICT, "Conflict"),
-    AddressError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Address not usable"),
-    SourceError: _Kind(HTTPStatus.BAD_GATEWAY, "Source gives no pictures"),
-    DiskFullError: _Kind(HTTPStatus.INSUFFICIENT_STORAGE, "Disk full"),
-    StorageError: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Storage unavailable"),
-    NotFoundError: _Kind(HTTPStatus.NOT_FOUND, "Not found"),
-    SettingsError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Settings not usable"),
-    MediaError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Picture or stream not readable"),
-    AnalysisError: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Analysis unavailable"),
-    BundleError: _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "Model bundle not usable"),
-    TooManyGuessesError: _Kind(HTTPStatus.TOO_MANY_REQUESTS, "Too many attempts"),
-    ProviderError: _Kind(HTTPStatus.BAD_GATEWAY, "Sign-in provider unavailable"),
-    ForbiddenError: _Kind(HTTPStatus.FORBIDDEN, "Role not sufficient"),
-    AccessError: _Kind(HTTPStatus.UNAUTHORIZED, "Sign-in needed"),
-    PasswordError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Password not usable"),
-    StreamDetectError: _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "Server error"),
+_KINDS: Mapping[type[StreamDetectError], Kind] = {
+    OfferError: Kind(HTTPStatus.BAD_REQUEST, "Offer not understood"),
+    NoVideoError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "No video offered"),
+    CodecError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "No common codec"),
+    SignalingError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Offer cannot be answered"),
+    RequestError: Kind(HTTPStatus.BAD_REQUEST, "Request not understood"),
+    BodyTooLargeError: Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Body too large"),
+    ContentTypeError: Kind(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content type not taken"),
+    CapacityError: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Server full"),
+    PreconditionError: Kind(HTTPStatus.PRECONDITION_FAILED, "Replaced meanwhile"),
+    ConflictError: Kind(HTTPStatus.CONFLICT, "Conflict"),
+    AddressError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Address not usable"),
+    SourceError: Kind(HTTPStatus.BAD_GATEWAY, "Source gives no pictures"),
+    DiskFullError: Kind(HTTPStatus.INSUFFICIENT_STORAGE, "Disk full"),
+    StorageError: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Storage unavailable"),
+    NotFoundError: Kind(HTTPStatus.NOT_FOUND, "Not found"),
+    SettingsError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Settings not usable"),
+    MediaError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Picture or stream not readable"),
+    AnalysisError: Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Analysis unavailable"),
+    BundleError: Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "Model bundle not usable"),
+    TooManyGuessesError: Kind(HTTPStatus.TOO_MANY_REQUESTS, "Too many attempts"),
+    ProviderError: Kind(HTTPStatus.BAD_GATEWAY, "Sign-in provider unavailable"),
+    ForbiddenError: Kind(HTTPStatus.FORBIDDEN, "Role not sufficient"),
+    AccessError: Kind(HTTPStatus.UNAUTHORIZED, "Sign-in needed"),
+    PasswordError: Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Password not usable"),
+    StreamDetectError: Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "Server error"),
 }
+
+
+def kind_of(error: StreamDetectError) -> Kind:
+    """How an error of this package is answered."""
+    return next(_KINDS[parent] for parent in type(error).__mro__ if parent in _KINDS)
 
 
 def problem(
@@ -146,7 +151,7 @@ class UnexpectedErrors:
 
 
 async def _ours(_request: Request, error: StreamDetectError) -> Response:
-    kind = next(_KINDS[parent] for parent in type(error).__mro__ if parent in _KINDS)
+    kind = kind_of(error)
     if kind.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("%s: %s", type(error).__name__, error)
     headers: dict[str, str] = {}
