@@ -103,12 +103,20 @@ def test_the_file_in_use_is_the_one_that_is_read():
         ("server: {tls_certificate: a.pem, tls_key: b.pem}\n", r"server\.tls_certificate: .*there is none at a\.pem"),
         ("model:\n  folder: nowhere\n", r"line 2: model\.folder: expected a folder, but there is none at nowhere"),
         ("video:\n  max_bitrate_bps: 60000\n", r"line 1: video: .*min_bitrate_bps <= start_bitrate_bps"),
+        ("server: {host: 0.0.0.0, token: ''}\n", r"line 1: server\.token: expected .*at least 8"),
+        ("webrtc: {turn_secret: ''}\n", r"line 1: webrtc\.turn_secret: .*expected a secret, received an empty one"),
+        ("webhooks: [{name: a, url: 'http://a', secret: ''}]\n", r"webhooks\.0\.secret: .*received an empty one"),
     ],
 )
 def test_errors_in_the_file_name_key_line_and_cure(text, expected):
     write(text)
     with pytest.raises(SettingsError, match=expected):
         load_settings(None, {})
+
+
+def test_the_environment_can_unset_what_may_be_null():
+    assert load_settings(None, {"STREAM_DETECT_MQTT__DISCOVERY_PREFIX": "null"}).mqtt.discovery_prefix is None
+    assert load_settings(None, {"STREAM_DETECT_MQTT__PREFIX": "null"}).mqtt.prefix == "null"
 
 
 @pytest.mark.parametrize(
@@ -122,10 +130,12 @@ def test_errors_in_the_file_name_key_line_and_cure(text, expected):
         ({"STREAM_DETECT_TOKNE": SECRET}, r"STREAM_DETECT_TOKNE: expected STREAM_DETECT_SECTION__KEY"),
         ({"STREAM_DETECT_WEBRTC__ICE_SERVERS": "["}, r"STREAM_DETECT_WEBRTC__ICE_SERVERS: expected a JSON list"),
         ({"STREAM_DETECT_WEBRTC__ICE_SERVERS": 5000 * "["}, r"WEBRTC__ICE_SERVERS: expected a JSON list"),
+        ({"STREAM_DETECT_CAMERAS__0": SECRET}, r"STREAM_DETECT_CAMERAS__0: cameras is a list, which only the file can"),
         ({"STREAM_DETECT_TOKEN": "short"}, r"STREAM_DETECT_TOKEN: server\.token: .*at least 8"),
     ],
 )
 def test_errors_in_the_environment_name_the_variable(env, expected):
+    write("cameras: []\n")
     with pytest.raises(SettingsError, match=expected) as error:
         load_settings(None, env)
     assert SECRET not in str(error.value)
@@ -144,6 +154,9 @@ def test_errors_in_the_environment_name_the_variable(env, expected):
         f"server:\n  token: {SECRET}\n  port: x\n",
         f"webrtc:\n  ice_servers: [{{urls: [a], credential: [{SECRET}]}}]\n",
         f"{SECRET}\n",
+        f"cameras: rtsp://admin:{SECRET}@10.0.0.5\n",
+        f"webhooks: https://example.org/{SECRET}\n",
+        f"webrtc: {{ice_servers: 'turn:admin:{SECRET}@example.org'}}\n",
     ],
 )
 def test_no_message_shows_a_secret(text):

@@ -214,9 +214,10 @@ def listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: no name of a host can be so
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise SettingsError(
-            f"cannot listen on {host} port {port}: {error.strerror or error}; change server.host or server.port"
+            f"cannot listen on {host} port {port}: {reason}; change server.host or server.port"
         ) from error
 
 

@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from stream_detect.backoff import keep_running
 from stream_detect.errors import SettingsError, StreamDetectError
-from stream_detect.media.files import put_whole
+from stream_detect.media.files import put_whole, translated
 from stream_detect.settings import Settings
 
 CHECK_EVERY_S: Final = 30.0
@@ -162,7 +162,11 @@ def self_signed(folder: Path, names: Sequence[str], now: dt.datetime | None = No
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     now = now or dt.datetime.now(dt.UTC)
     if not _is_kept(certificate, key, names, now):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            for private_folder in (folder.parent, folder):  # that of the storage does not exist at the first start
+                private_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise translated(error, folder) from error
         made, private = _made(names, now)
         pem = private.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

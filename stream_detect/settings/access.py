@@ -4,9 +4,9 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from stream_detect.settings.section import Section
+from stream_detect.settings.section import Secret, Section
 from stream_detect.types import Role
 
 
@@ -32,8 +32,10 @@ class AccessSettings(Section):
         pattern=r"^https?://[^\s?#]+$",
         description="OpenID Connect provider, such as https://login.example.org/realms/main",
     )
-    oidc_client_id: str | None = Field(default=None, description="client id of this server at the provider")
-    oidc_client_secret: SecretStr | None = Field(
+    oidc_client_id: str | None = Field(
+        default=None, min_length=1, description="client id of this server at the provider"
+    )
+    oidc_client_secret: Secret | None = Field(
         default=None, description="client secret of this server at the provider, if any"
     )
     oidc_title: str = Field(default="single sign-on", description="name of the provider, shown on the sign-in button")

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 
-from stream_detect.settings.section import Section
+from stream_detect.settings.section import Secret, Section
 
 AlertKind = Literal["fake", "offline", "frozen", "looped"]
 
@@ -23,7 +23,7 @@ class WebhookSettings(Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")] = Field(description="name in status and metrics")
     url: SecretStr = Field(description="http(s) URL; may contain a token, so it is never shown")
-    secret: SecretStr | None = Field(default=None, description="key of the HMAC-SHA256 signature")
+    secret: Secret | None = Field(default=None, description="key of the HMAC-SHA256 signature")
     kinds: tuple[AlertKind, ...] = Field(
         default=("fake", "offline", "frozen", "looped"), description="kinds of events that are sent to it"
     )

@@ -141,7 +141,10 @@ def _read_environment(env: Mapping[str, str], given: _Given) -> None:
                 f"environment variable {variable}: expected {PREFIX}SECTION__KEY, {TOKEN_VARIABLE} or {FILE_VARIABLE}"
             )
         value: Any = env[variable]
-        if get_origin(_annotation(keys)) is tuple:
+        annotation = _annotation(keys)
+        if value == "null" and type(None) in get_args(annotation):
+            value = None
+        if get_origin(annotation) is tuple:
             try:
                 value = yaml.safe_load(value)
             except (yaml.YAMLError, RecursionError):
@@ -151,6 +154,8 @@ def _read_environment(env: Mapping[str, str], given: _Given) -> None:
 
 def _set(given: _Given, keys: tuple[str, ...], value: Any, variable: str) -> None:
     section = given.values.setdefault(keys[0], {})
+    if isinstance(section, list):
+        raise SettingsError(f"environment variable {variable}: {keys[0]} is a list, which only the file can have")
     if isinstance(section, dict):
         section[keys[1]] = value
     given.places[keys] = f"environment variable {variable}"
@@ -166,7 +171,8 @@ def _explain(detail: ErrorDetails, given: _Given) -> str:
         return f"{start} is not a setting; {cure}"
     message = detail["msg"].removeprefix("Value error, ")
     message = f"expected another value: {message[0].lower()}{message[1:]}"
-    shown = isinstance(detail["input"], str | int | float) and not _secret(keys) and not _fields(keys)
+    is_secret = _holds_secret(_annotation(keys))  # also an address in the place of a list of cameras or webhooks
+    shown = isinstance(detail["input"], str | int | float) and not is_secret and not _fields(keys)
     return f"{start}: {message}" + (f", received {detail['input']!r}" if shown else "")
 
 
@@ -189,9 +195,11 @@ def _fields(keys: Keys) -> tuple[str, ...]:
     return tuple(annotation.model_fields) if is_section else ()
 
 
-def _secret(keys: Keys) -> bool:
-    annotation = _annotation(keys)
-    return annotation is SecretStr or SecretStr in get_args(annotation)
+def _holds_secret(annotation: Any) -> bool:
+    """Whether a setting of this type is a secret, or has one in it."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return any(_holds_secret(field.annotation) for field in annotation.model_fields.values())
+    return annotation is SecretStr or any(map(_holds_secret, get_args(annotation)))
 
 
 def _dotted(keys: Keys) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from stream_detect.settings.section import Section
+from stream_detect.settings.section import Secret, Section
 
 _ICE_URL = re.compile(
     r"(?P<scheme>stun|turns?):(?P<host>\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(:(?P<port>\d{1,5}))?"
@@ -67,7 +67,7 @@ class IceServer(Section):
 
     urls: tuple[str, ...]
     username: str | None = None
-    credential: SecretStr | None = None
+    credential: Secret | None = None
 
     @field_validator("urls")
     @classmethod
@@ -91,7 +91,7 @@ class WebRtcSettings(Section):
     ice_servers: tuple[IceServer, ...] = Field(
         default=(), description="STUN and TURN servers, each with urls, username and credential; needed across NATs"
     )
-    turn_secret: SecretStr | None = Field(
+    turn_secret: Secret | None = Field(
         default=None,
         description="secret shared with the TURN servers that have no credential here: coturn's static-auth-secret",
     )

@@ -2,9 +2,19 @@
 
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def _not_empty(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value():
+        raise ValueError("expected a secret, received an empty one; leave the setting out if there is none")
+    return secret
+
+
+Secret = Annotated[SecretStr, AfterValidator(_not_empty)]
+"""A key or password. An empty one is a variable that was not filled in; what it signs, everybody can sign."""
 
 _Sections = TypeVar("_Sections", bound="Section")
 

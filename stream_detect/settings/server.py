@@ -107,7 +107,7 @@ class ServerSettings(Section):
     @classmethod
     def _sendable(cls, token: SecretStr | None) -> SecretStr | None:
         value = token.get_secret_value() if token else ""
-        if token and (len(value) < 8 or not value.isascii() or not value.isprintable() or " " in value):
+        if token is not None and (len(value) < 8 or not value.isascii() or not value.isprintable() or " " in value):
             raise ValueError("expected a token of at least 8 printable ASCII characters without spaces")
         return token
 

@@ -3,9 +3,10 @@
 import pytest
 from fastapi.testclient import TestClient
 
+from stream_detect.app.server import listen
 from stream_detect.app.service import create_service
 from stream_detect.cameras.fleet import Fleet
-from stream_detect.errors import AddressError, StorageError
+from stream_detect.errors import AddressError, SettingsError, StorageError
 from stream_detect.jobs.jobs import Jobs
 from stream_detect.settings import Settings
 from stream_detect.storage.analyses import Analyses
@@ -47,3 +48,9 @@ def test_cameras_that_cannot_be_stopped_keep_nothing_else_from_closing(tmp_path,
     with TestClient(service.application):
         monkeypatch.setattr(Fleet, "close", fails)
     Database.open(settings.storage).close()  # its folder is free again
+
+
+@pytest.mark.parametrize("host", [".example", "x" * 70, "a\0b"])
+def test_an_address_that_can_be_none_is_named(host):
+    with pytest.raises(SettingsError, match=r"cannot listen on .*change server\.host"):
+        listen(Settings.model_validate({"server": {"host": host, "port": 0, "sign_in": True}}))

@@ -70,7 +70,8 @@ def test_a_certificate_is_made_and_kept_and_its_fingerprint_is_reported(
     connection.close()
     assert f"detect.example, 127.0.0.1, until {(NOW + dt.timedelta(824)):%Y-%m-%d}" in "".join(server.log)
     assert _fingerprint(certificate) in "".join(server.log)
-    assert oct((tmp_path / "data/tls/key.pem").stat().st_mode)[-3:] == "600"
+    for name, mode in (("data", "700"), ("data/tls", "700"), ("data/tls/key.pem", "600")):
+        assert oct((tmp_path / name).stat().st_mode)[-3:] == mode
     server.stop()
     again, kept = shown(start_server(**settings))
     again.close()

@@ -176,5 +176,6 @@ def _stands(principal: Principal, least: Role, role_of: RoleOf) -> bool:
 
 
 def _below_root(scope: Scope, path: str) -> str:
+    """A path without the prefix of a proxy. /whip/door is not below /w."""
     root: str = scope.get("root_path", "")
-    return path.removeprefix(root) if root else path
+    return path.removeprefix(root) if path.startswith(f"{root}/") else path
