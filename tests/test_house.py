@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.conftest import FRESH, STOPPED_S
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[1]
 READY_S = 12.0
@@ -84,9 +85,15 @@ def test_server_py_and_stream_detect_serve_do_the_same_thing(start_server):
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_well_and_soon(start_server, stop):
-    server = start_server(FRESH)
-    server.process.send_signal(stop)
+def test_a_signal_ends_it_well_and_soon(start_server, stop, monkeypatch, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(PATIENCE_S)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        server = start_server(FRESH)
+        assert systemd.recv(100) == b"READY=1"
+        server.process.send_signal(stop)
+        assert systemd.recv(100) == b"STOPPING=1"
     assert server.process.wait(STOPPED_S) == 0
     assert "Traceback" not in "".join(server.log)
 

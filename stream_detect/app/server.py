@@ -1,7 +1,8 @@
 """The server process: listens, serves the application until a signal ends it, and limits connections and open files.
 
 It has one event loop; sessions are in its memory. On SIGINT or SIGTERM event streams end at once, open requests get two
-seconds, then the application closes its services. SIGHUP rereads the settings file.
+seconds, then the application closes its services. SIGHUP rereads the settings file. systemd is notified of the end of
+the start and the beginning of the end (`Type=notify`).
 """
 
 import asyncio
@@ -100,9 +101,11 @@ class _Server(uvicorn.Server):
         if certificate is not None:
             self._watching = loop.create_task(certificate.watch(), name="certificate")
         self.started = True
+        notify_systemd("READY=1")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
+        notify_systemd("STOPPING=1")
         if self._watching is not None:
             self._watching.cancel()
         self._shut_down()
@@ -124,6 +127,7 @@ def serve(settings: Settings, build: Callable[[Settings, Certificate | None], Se
         AddressError: the address of a camera is invalid.
     """
     _log_to_stderr()
+    hangups = Hangups()
     certificate = certificate_of(settings)
     files = raise_open_files()
     # Each stream has its own thread: more threads of OpenCV would only compete for the same cores.
@@ -154,8 +158,7 @@ def serve(settings: Settings, build: Callable[[Settings, Certificate | None], Se
         for stop in (signal.SIGINT, signal.SIGTERM):
             # uvicorn raises the signal again after it stopped; an orderly end has exit status 0.
             signal.signal(stop, _exit)
-        if hasattr(signal, "SIGHUP"):
-            signal.signal(signal.SIGHUP, lambda *_: _on_thread(lambda: _hang_up(service, certificate)))
+        hangups.handle(lambda: _hang_up(service, certificate))
         if certificate is not None:
             _log.info("TLS certificate: %s", certificate.summary)
         _log.info("serving at %s (ctrl-c stops)", address(settings, listener))
@@ -199,9 +202,43 @@ def _hang_up(service: Service, certificate: Certificate | None) -> None:
     service.hangup()
 
 
-def _on_thread(call: Callable[[], None]) -> None:
-    """Runs a call on a thread, because a signal handler must return at once."""
-    threading.Thread(target=call, name="hangup", daemon=True).start()
+class Hangups:
+    """SIGHUP, from construction on: without a handler it would end a process that is still starting."""
+
+    def __init__(self) -> None:
+        self._early = threading.Event()
+        self._call: Callable[[], None] | None = None
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, self._arrived)
+
+    def handle(self, call: Callable[[], None]) -> None:
+        """Calls `call` at each from now on, and once if there was one before; on a thread, since it may block."""
+        self._call = call
+        if self._early.is_set():
+            self._arrived(0, None)
+
+    def _arrived(self, _number: int, _frame: FrameType | None) -> None:
+        if self._call is None:
+            self._early.set()
+        else:
+            threading.Thread(target=self._call, name="hangup", daemon=True).start()
+
+
+def notify_systemd(state: str) -> None:
+    """Sends a state of the service to systemd, if that started this process (sd_notify(3)).
+
+    Args:
+        state: such as "READY=1".
+    """
+    name = os.environ.get("NOTIFY_SOCKET")
+    if not name or sys.platform == "win32":
+        return
+    address = f"\0{name[1:]}" if name.startswith("@") else name  # an abstract one
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to_systemd:
+            to_systemd.sendto(state.encode(), address)
+    except OSError as error:
+        _log.warning("systemd was not notified of %s: %s", state, error.strerror or error)
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -213,8 +250,9 @@ def listen(settings: Settings) -> socket.socket:
     host, port = settings.server.host, settings.server.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except (OSError, ValueError) as error:  # ValueError: no name of a host can be so
+        found = socket.getaddrinfo(host or None, port, family, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        return socket.create_server(found[0][4], family=family, backlog=_BACKLOG)
+    except (OSError, ValueError, TypeError) as error:  # the last two: no name of a host can be so
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise SettingsError(
             f"cannot listen on {host} port {port}: {reason}; change server.host or server.port"

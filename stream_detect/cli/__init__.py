@@ -8,6 +8,7 @@ import gc
 import importlib
 import io
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -108,6 +109,8 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the page, the live check and the cameras until interrupted."""
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload before the settings are read needs none
     gc.disable()  # of 2.1 s that a start computes, collections took 0.6 s and found nothing; `serve` enables them
     from stream_detect.app.server import serve as serve_until_stopped
     from stream_detect.app.service import create_service

@@ -1,9 +1,13 @@
 """The start of the services: a failed one changes nothing."""
 
+import os
+import signal
+import threading
+
 import pytest
 from fastapi.testclient import TestClient
 
-from stream_detect.app.server import listen
+from stream_detect.app.server import Hangups, listen
 from stream_detect.app.service import create_service
 from stream_detect.cameras.fleet import Fleet
 from stream_detect.errors import AddressError, SettingsError, StorageError
@@ -12,6 +16,7 @@ from stream_detect.settings import Settings
 from stream_detect.storage.analyses import Analyses
 from stream_detect.storage.database import Database
 from stream_detect.storage.records import Analysis, Upload
+from tests.patience import PATIENCE_S
 
 WAITING = Analysis("1" * 32, "queued", Upload("a.mp4", 1, "0" * 64), "", (("meso4", "ab" * 32),), 5.0, 1.0)
 
@@ -54,3 +59,18 @@ def test_cameras_that_cannot_be_stopped_keep_nothing_else_from_closing(tmp_path,
 def test_an_address_that_can_be_none_is_named(host):
     with pytest.raises(SettingsError, match=r"cannot listen on .*change server\.host"):
         listen(Settings.model_validate({"server": {"host": host, "port": 0, "sign_in": True}}))
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="the system has no SIGHUP")
+def test_a_reload_during_the_start_is_done_after_it():
+    reloaded = threading.Semaphore(0)
+    before = signal.getsignal(signal.SIGHUP)
+    try:
+        hangups = Hangups()
+        os.kill(os.getpid(), signal.SIGHUP)
+        hangups.handle(reloaded.release)
+        assert reloaded.acquire(timeout=PATIENCE_S)
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert reloaded.acquire(timeout=PATIENCE_S)
+    finally:
+        signal.signal(signal.SIGHUP, before)

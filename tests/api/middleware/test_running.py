@@ -39,12 +39,12 @@ class Sessions:
             await asyncio.sleep(0.01)
         self.open.discard(path)
 
-    async def begin(self, name, path):
+    async def begin(self, name, path, root_path=""):
         async def send(_message):
             pass
 
         owner = Principal(Role.OPERATOR, "session", name, key=f"session {name}")
-        scope = {"method": "POST", "path": "/webrtc/check", "headers": [], "location": path}
+        scope = {"method": "POST", "path": "/webrtc/check", "headers": [], "location": path, "root_path": root_path}
         await self.running.carry(owner, Role.OPERATOR, self, (scope, None, send))
 
 
@@ -66,6 +66,12 @@ async def test_a_session_that_has_ended_is_no_use_of_its_owner_s_sign_in(session
     sessions.running.end_revoked(role_of)
     sessions.running.end_revoked(role_of)
     assert used == ["session anna"]
+
+
+async def test_a_session_ends_below_a_prefix_with_which_its_path_begins(sessions):
+    await sessions.begin("anna", "/webrtc/check/1", root_path="/web")
+    sessions.running.end_revoked(lambda _key: None)
+    await soon(lambda: not sessions.open)
 
 
 async def test_a_session_whose_end_takes_long_or_fails_delays_no_other(sessions, caplog):
