@@ -79,8 +79,8 @@ class Database:
 
         Raises:
             DiskFullError: there is not enough space.
-            StorageError: it cannot be reached, read or written; another server uses the folder; or a newer version made
-                the tables.
+            StorageError: it cannot be reached, read or written; another server uses the folder; a newer version made
+                the tables; or a server of another version uses them.
             MissingExtraError: PostgreSQL's driver is not installed.
         """
         file = settings.folder / FILE_NAME
@@ -98,15 +98,15 @@ class Database:
                 file.chmod(0o600)  # it contains camera passwords; its log files get the same permissions
             lock = FolderLock(settings.folder) if alone else None
         database = cls(engine, faults, lock, RetentionClock(settings.folder, is_new=is_new) if alone else None)
-        database._prepare(create=create)
+        database._prepare(settings.folder, create=create)
         return database
 
     def may_delete(self) -> bool:
         """Whether old entries may be deleted; False after the clock jumped, see `RetentionClock`."""
         return self._retention is None or self._retention.may_delete()
 
-    def _prepare(self, *, create: bool) -> None:
-        """Creates or migrates the tables."""
+    def _prepare(self, folder: Path, *, create: bool) -> None:
+        """Creates or migrates the tables; not under a server that still runs with the older ones."""
         try:
             with self._faults.translated(), self._writing.begin() as connection:
                 if not create:
@@ -114,7 +114,9 @@ class Database:
                 if not _is_current(connection):
                     from stream_detect.storage.migrations import migrate  # noqa: PLC0415 - Alembic takes .14 s to import
 
-                    migrate(connection)
+                    is_shared = self._lock is None and inspect(connection).has_table(VERSION_TABLE)
+                    with _without_server(folder) if is_shared else contextlib.nullcontext():
+                        migrate(connection)
         except BaseException:
             self.close()
             raise
@@ -166,6 +168,16 @@ class Database:
                 yield session
         finally:
             self._writers.release()
+
+
+def _without_server(folder: Path) -> FolderLock:
+    try:
+        return FolderLock(folder)
+    except StorageError:
+        raise StorageError(
+            f"expected {folder} to be used by a server of this version, but the one that runs has other tables: "
+            "restart it with this version, then repeat the command"
+        ) from None
 
 
 def _is_current(connection: Connection) -> bool:

@@ -103,6 +103,19 @@ def test_a_database_of_a_newer_program_is_refused(settings):
         Database.open(settings)
 
 
+def test_a_command_does_not_change_the_tables_of_a_server_that_runs(settings):
+    before = ScriptDirectory(str(MIGRATIONS)).get_revision("head").down_revision
+    with Database.open(settings) as server:
+        with server.writing() as session:
+            migrate(session.connection(), before)
+        with pytest.raises(StorageError, match="restart it with this version"):
+            Database.open(settings, alone=False)
+        with server.reading() as session:
+            assert session.scalar(text("SELECT version_num FROM alembic_version")) == before
+    with Database.open(settings, alone=False) as database:
+        assert differences(database) == []
+
+
 def test_only_its_owner_reads_the_files(tmp_path):
     folder = tmp_path / "new" / "data"
     with Database.open(StorageSettings(folder=folder)) as database:
