@@ -118,21 +118,21 @@ class Answer(http.server.BaseHTTPRequestHandler):
     """Responds 200 to /healthz and 503 to everything else."""
 
     def do_GET(self):
-        self.send_response(200 if self.path == "/healthz" and self.server.well else 503)
+        well = self.path == "/healthz" and self.headers["Host"] == "localhost" and self.server.well
+        self.send_response(200 if well else 503)
         self.end_headers()
 
     def log_message(self, *_):
         pass
 
 
-@pytest.mark.parametrize("well", [True, False])
-def test_the_health_check_says_what_the_server_says(well):
-    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
+@pytest.mark.parametrize(("well", "listens", "host"), [(True, "127.0.0.2", "127.0.0.2"), (False, "", "0.0.0.0")])
+def test_the_health_check_says_what_the_server_says(well, listens, host):
+    with http.server.HTTPServer((listens, 0), Answer) as server:
         server.well = well
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        completed = run(
-            sys.executable, PACKAGING / "healthcheck.py", STREAM_DETECT_SERVER__PORT=str(server.server_port)
-        )
+        at = {"STREAM_DETECT_SERVER__HOST": host, "STREAM_DETECT_SERVER__PORT": str(server.server_port)}
+        completed = run(sys.executable, PACKAGING / "healthcheck.py", **at)
         server.shutdown()
     assert completed.returncode == (0 if well else 1)
 
