@@ -18,13 +18,14 @@ def main() -> int:
     host = os.environ.get("STREAM_DETECT_SERVER__HOST", "")
     host = EVERY_ADDRESS.get(host, host)
     address = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/healthz"
+    # As localhost, which is served whatever server.hosts has.
+    asked = urllib.request.Request(address, headers={"Host": "localhost"})  # noqa: S310 - http or https
     context = ssl.create_default_context()
     context.check_hostname = False  # the certificate is for the name that browsers use, not for 127.0.0.1
     context.verify_mode = ssl.CERT_NONE
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     try:
-        # As localhost, which is served whatever server.hosts has.
-        with direct.open(urllib.request.Request(address, headers={"Host": "localhost"}), timeout=TIMEOUT_S) as answer:
+        with direct.open(asked, timeout=TIMEOUT_S) as answer:
             return int(answer.status != 200)
     except (urllib.error.URLError, OSError) as error:
         sys.stderr.write(f"expected {address} to answer 200, received {error}\n")

@@ -30,7 +30,7 @@ from stream_detect.models.registry import Registry
 from stream_detect.settings import Settings
 from stream_detect.settings.file import load_settings
 from stream_detect.sources.address import parse_address
-from stream_detect.storage.database import FILE_NAME, Database
+from stream_detect.storage.database import FILE_NAME, Database, tables_of
 from stream_detect.storage.users import StoredUsers
 from stream_detect.webrtc.ice_servers import trouble
 from stream_detect.webrtc.network import HostAddresses
@@ -164,15 +164,18 @@ def _storage(settings: Settings) -> str:
     free_gb = shutil.disk_usage(place).free / 1e9
     if not remote and not (folder / FILE_NAME).exists():
         return f"{folder} will be created, {free_gb:.0f} GB free"
-    with Database.open(settings.storage, alone=False) as database:
-        database.check()
-        return f"{database.dialect} answers; {folder}, {free_gb:.0f} GB free"
+    change = {"none": ", its tables will be created", "older": ", the next start changes its older tables for good"}
+    answers = f"{'postgresql' if remote else 'sqlite'} answers{change.get(tables_of(settings.storage), '')}"
+    return f"{answers}; {folder}, {free_gb:.0f} GB free"
 
 
 def _sign_in(settings: Settings) -> str:
     """Who can sign in; creates nothing."""
     names: list[str] = []
-    if settings.storage.database_url is not None or (settings.storage.folder / FILE_NAME).exists():
+    tables = tables_of(settings.storage)
+    if tables == "older":
+        return "the users are known once the next start has changed the tables of the database"
+    if tables == "current":
         with Database.open(settings.storage, alone=False) as database:
             names = [user.name for user in StoredUsers(database).users() if not user.disabled]
     methods = [

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import BoundedSemaphore
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -168,6 +168,31 @@ class Database:
                 yield session
         finally:
             self._writers.release()
+
+
+def tables_of(settings: StorageSettings) -> Literal["none", "older", "current"]:
+    """Which tables a database has, for this program. Creates and changes nothing.
+
+    Raises:
+        StorageError: it cannot be reached or read, or a newer version made the tables.
+        MissingExtraError: PostgreSQL's driver is not installed.
+    """
+    file = settings.folder / FILE_NAME
+    if settings.database_url is not None:
+        engine, faults = _postgresql(settings.database_url.get_secret_value())
+    elif file.exists():
+        engine, faults = _sqlite(file), Faults(str(file), folder=settings.folder)
+    else:
+        return "none"
+    try:
+        with faults.translated(), engine.connect() as connection:
+            if _is_current(connection):
+                return "current"
+            from stream_detect.storage.migrations import known_revision  # noqa: PLC0415 - see `Database._prepare`
+
+            return "none" if known_revision(connection) is None else "older"
+    finally:
+        engine.dispose()
 
 
 def _without_server(folder: Path) -> FolderLock:

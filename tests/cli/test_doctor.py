@@ -1,17 +1,21 @@
 """`stream-detect doctor`: findings about Content Credentials, sign-in and TLS certificates."""
 
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from alembic.script import ScriptDirectory
 from typer.testing import CliRunner
 
 from stream_detect import extras
 from stream_detect.access.accounts import Accounts
 from stream_detect.app.tls import self_signed
 from stream_detect.cli import app
-from stream_detect.cli.doctor import _look, _sign_in, _tls
+from stream_detect.cli.doctor import _look, _sign_in, _storage, _tls
 from stream_detect.settings import AccessSettings, Settings, StorageSettings
-from stream_detect.storage.database import Database
+from stream_detect.storage.database import FILE_NAME, Database
+from stream_detect.storage.migrations import MIGRATIONS, migrate
 from stream_detect.storage.users import StoredUsers
 from stream_detect.types import Role
 from tests.authority import Authority
@@ -67,6 +71,17 @@ def test_the_doctor_says_who_may_come_in(tmp_path, given, users, well, detail):
     assert found.well is well
     assert detail in found.detail
     assert (tmp_path / "data").exists() is bool(users)
+
+
+def test_the_doctor_changes_no_tables_of_an_older_version(tmp_path):
+    before = ScriptDirectory(str(MIGRATIONS)).get_revision("head").down_revision
+    settings = Settings.model_validate({"storage": {"folder": tmp_path / "data"}})
+    with Database.open(settings.storage) as database, database.writing() as session:
+        migrate(session.connection(), before)
+    assert "older tables" in _look("storage", settings, _storage).detail
+    assert "once the next start" in _look("sign-in", settings, _sign_in).detail
+    with closing(sqlite3.connect(tmp_path / "data" / FILE_NAME)) as file:
+        assert file.execute("SELECT version_num FROM alembic_version").fetchone() == (before,)
 
 
 @pytest.mark.parametrize(("age_days", "well", "words"), [(0, True, "localhost"), (820, False, "ends on")])

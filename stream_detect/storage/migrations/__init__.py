@@ -30,6 +30,20 @@ def migrate(connection: Connection, target: str = "head") -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET LOCAL statement_timeout = 0"))  # migrations of a large table may take long
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_AT_A_TIME})
+    there = known_revision(connection)
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    current = there or "base"
+    rise = target != "base" and (target == "head" or current == "base" or target > current)
+    (command.upgrade if rise else command.downgrade)(config, target)
+
+
+def known_revision(connection: Connection) -> str | None:
+    """Revision of a database; None if it has no tables.
+
+    Raises:
+        StorageError: the database was made by a newer version.
+    """
     script = ScriptDirectory(str(MIGRATIONS))
     known = {step.revision for step in script.walk_revisions()}
     there = MigrationContext.configure(connection).get_current_heads()
@@ -38,8 +52,4 @@ def migrate(connection: Connection, target: str = "head") -> None:
             f"expected a database of revision {script.get_current_head()} or older, received {', '.join(unknown)}: "
             "a newer stream-detect created it; update this one, or restore a backup from before the update"
         )
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    current = there[0] if there else "base"
-    rise = target != "base" and (target == "head" or current == "base" or target > current)
-    (command.upgrade if rise else command.downgrade)(config, target)
+    return there[0] if there else None
