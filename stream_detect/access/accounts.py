@@ -148,12 +148,14 @@ class Accounts:
             The value of the new session cookie.
 
         Raises:
-            ForbiddenError: the current password is wrong.
+            ForbiddenError: the current password is wrong, or the user signs in without one.
             PasswordError: the new password is not allowed.
             SignInError: the user was disabled, or given another password, meanwhile.
         """
         proven = self._stored.user(name).password_hash
-        if not self._passwords.matches(current, proven) or proven is None:
+        if proven is None:
+            raise ForbiddenError("expected a user with a password; single sign-on has yours: change it there")
+        if not self._passwords.matches(current, proven):
             raise ForbiddenError("expected your current password, received a wrong one")
         secret, begun = self._new_session(name, browser)
         self._stored.change_password(begun, proven, self._passwords.hashed(new, name))

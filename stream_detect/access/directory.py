@@ -246,9 +246,12 @@ class Directory:
         return token.role if owner.covers(token.role) else owner
 
     def _role_of_session(self, session: UserSession) -> Role | None:
-        # One that is seen later than now began while the clock was ahead, and would last until then.
         now_s = self._clock()
-        if session.expires_s <= now_s or abs(now_s - self._seen_s(session)) > 60 * self._access.session_idle_minutes:
+        # The settings may have changed since it began.
+        ends_s = min(session.expires_s, session.began_s + 3600 * self._access.session_hours)
+        # One that is seen later than now began while the clock was ahead, and would last until then.
+        is_idle = abs(now_s - self._seen_s(session)) > 60 * self._access.session_idle_minutes
+        if ends_s <= now_s or is_idle:
             return None
         return self._role_of_user(self._entitled.users.get(session.user))
 

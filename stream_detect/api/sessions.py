@@ -12,9 +12,10 @@ from stream_detect.access.limits import SignInLimit
 from stream_detect.access.principal import Principal
 from stream_detect.api.middleware.audit import say
 from stream_detect.api.middleware.authorization import COOKIE
+from stream_detect.api.middleware.problems import answer_of
 from stream_detect.api.requests import NO_STORAGE, Responses, browser_of, client_address, principal_of
 from stream_detect.api.schemas.users import CredentialsBody, MeBody, PasswordChangeBody, SessionsBody, SignInBody
-from stream_detect.errors import ForbiddenError
+from stream_detect.errors import ForbiddenError, StorageError
 from stream_detect.types import Role
 
 Applied = Callable[[], None]
@@ -93,11 +94,9 @@ def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: 
     @routes.delete("/session", status_code=204, response_class=Response, responses=NO_STORAGE)
     def sign_out(request: Request) -> Response:
         """Signs out: ends this browser's session and its streams."""
-        value = request.cookies.get(COOKIE)
-        if value:
-            accounts.sign_out(value)
-            applied()
-        return _forgotten(request, cookies)
+        answer = _signed_out(request, accounts, applied)
+        cookies.delete(request, answer)  # also if the database is away: the browser may be a shared one
+        return answer
 
     @routes.get("/sessions")
     def sessions(request: Request) -> SessionsBody:
@@ -162,6 +161,17 @@ def _me(principal: Principal | None, directory: Directory) -> MeBody:
         by=None if principal is None else principal.by,
         sign_in=SignInBody(needed=needed.needed, password=needed.password, oidc=needed.oidc),
     )
+
+
+def _signed_out(request: Request, accounts: Accounts, applied: Applied) -> Response:
+    value = request.cookies.get(COOKIE)
+    try:
+        if value:
+            accounts.sign_out(value)
+            applied()
+    except StorageError as error:
+        return answer_of(error)
+    return Response(status_code=204)
 
 
 def _forgotten(request: Request, cookies: Cookies) -> Response:

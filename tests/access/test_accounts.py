@@ -148,6 +148,9 @@ def test_the_own_password_asks_for_the_current_one(house):
     before = house.signed_in("alice")
     with pytest.raises(ForbiddenError, match="current password"):
         house.accounts.change_password("alice", "wrong", "another long password")
+    house.make(sso_role="viewer").accounts.enter_from_elsewhere("sso")
+    with pytest.raises(ForbiddenError, match="single sign-on has yours"):
+        house.accounts.change_password("sso", "", "another long password")
     now = house.accounts.change_password("alice", PASSWORD, "another long password")
     house.directory.refresh()
     assert house.directory.by_cookie(before) is None

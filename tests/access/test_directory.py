@@ -106,6 +106,15 @@ def test_a_session_ends_when_idle_and_at_its_time_however_much_it_is_used(house)
     assert house.directory.by_cookie(used) is None
 
 
+def test_a_session_does_not_outlast_a_limit_that_was_lowered_since(house):
+    house.make(session_hours=100).add("alice")
+    cookie = house.signed_in("alice")
+    house.now_s += 600
+    assert house.make(session_hours=0.2).directory.by_cookie(cookie)
+    house.now_s += 200
+    assert house.directory.by_cookie(cookie) is None
+
+
 def test_a_session_from_a_clock_that_was_ahead_ends_when_it_is_set_right(house):
     house.add("alice")
     house.now_s += 365 * 86_400

@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stream_detect.api.middleware.authorization import COOKIE
+from stream_detect.errors import StorageError
 from stream_detect.types import Role
 from tests.api.signing_in import ORIGIN, PASSWORD, bearer, signed_in
 
@@ -37,6 +38,16 @@ def test_a_browser_signs_in_reads_and_signs_out(house):
     assert client.delete("/api/session", headers=ORIGIN).status_code == 204
     assert COOKIE not in client.cookies
     assert client.get("/api/status", headers={"Cookie": f"{COOKIE}={value}"}).status_code == 401
+
+
+def test_a_browser_forgets_its_session_although_the_database_is_away(house, monkeypatch):
+    def away(_digest: str) -> None:
+        raise StorageError("the database is away")
+
+    house.client.post("/api/session", json=CREDENTIALS, headers=ORIGIN)
+    monkeypatch.setattr(house.inside.access.accounts._stored, "end_session", away)
+    assert house.client.delete("/api/session", headers=ORIGIN).status_code == 503
+    assert COOKIE not in house.client.cookies
 
 
 def test_under_tls_the_cookie_is_secure(make):

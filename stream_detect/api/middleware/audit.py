@@ -1,5 +1,6 @@
 """Middleware that records requests in the audit log: changes, views of evidence, and refusals."""
 
+import asyncio
 import logging
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ from stream_detect.access.directory import Directory
 from stream_detect.access.limits import TokenBucket
 from stream_detect.access.networks import client_network
 from stream_detect.api.middleware.authorization import owner_of_credentials
+from stream_detect.api.middleware.origin import SAFE_METHODS
 from stream_detect.storage.audit import AuditEntry, Outcome
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from stream_detect.api.middleware.permissions import Permission
 
 _REFUSALS: Final = frozenset({401, 403, 421, 429})
+_UNANSWERED: Final[Message] = {"status": 503, "headers": []}
 _SAID: Final = "stream_detect.audit"
 _LONGEST: Final = 200
 _VIEW_AGAIN_S: Final = 600.0
@@ -62,14 +65,23 @@ class Audit:
             await self._application(scope, receive, send)
             return
 
+        answered = False
+
         async def send_and_note(message: Message) -> None:
+            nonlocal answered
             if message["type"] == "http.response.start":
+                answered = True
                 self._note(scope, message)
             await send(message)
 
-        await self._application(scope, receive, send_and_note)
+        try:
+            await self._application(scope, receive, send_and_note)
+        except asyncio.CancelledError:
+            if not answered and scope["method"] not in SAFE_METHODS:  # what it changed, it may have changed
+                self._note(scope, _UNANSWERED, "; the server stopped before it was answered")
+            raise
 
-    def _note(self, scope: Scope, answer: Message) -> None:
+    def _note(self, scope: Scope, answer: Message, more: str = "") -> None:
         permission: Permission | None = scope.get("permission")
         status: int = answer["status"]
         result: Outcome = "ok" if status < 400 else "refused" if status in _REFUSALS else "failed"
@@ -89,7 +101,7 @@ class Audit:
         is_view = result != "refused" and permission is not None and permission.is_viewing
         if (result == "refused" and self._refusals.is_one(*refused)) or (is_view and self._views.is_one(*view)):
             return
-        detail = f"{scope['method']} {_path(scope)}: {status}{cause}"
+        detail = f"{scope['method']} {_path(scope)}: {status}{cause}{more}"
         if "detail" in said:
             detail += f"; {_plain(said['detail'])}"
         if not by:

@@ -151,6 +151,11 @@ class UnexpectedErrors:
 
 
 async def _ours(_request: Request, error: StreamDetectError) -> Response:
+    return answer_of(error)
+
+
+def answer_of(error: StreamDetectError) -> Response:
+    """The response to an error of this package."""
     kind = kind_of(error)
     if kind.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("%s: %s", type(error).__name__, error)

@@ -1,8 +1,12 @@
 """The audit log names users and their actions, without secrets or pictures."""
 
+import asyncio
+
 import pytest
 
-from stream_detect.api.middleware.audit import STRANGERS
+from stream_detect.access.principal import Principal
+from stream_detect.api.middleware.audit import STRANGERS, Audit
+from stream_detect.api.middleware.permissions import Permission
 from stream_detect.storage.audit import AuditFilter
 from stream_detect.types import Role
 from tests.api.signing_in import ORIGIN, PASSWORD, bearer, signed_in
@@ -145,6 +149,27 @@ def test_a_change_that_fails_unexpectedly_is_written_down_and_its_answer_is_as_s
     assert "Content-Security-Policy" in answer.headers
     assert "secret" not in answer.text
     assert entries(house, 1) == [("admin", "token", "user.remove", "viewer", "failed")]
+
+
+async def test_a_change_during_which_the_server_stops_is_written_down(house):
+    begun = asyncio.Event()
+
+    async def change(scope, _receive, _send) -> None:
+        scope["permission"], scope["template"], scope["values"] = Permission(Role.ADMIN, "camera.change"), "", {}
+        scope["principal"] = Principal(Role.ADMIN, "session", "alice")
+        begun.set()
+        await asyncio.Event().wait()
+
+    access = house.inside.access
+    scope = {"type": "http", "method": "PUT", "path": "/api/cameras/door", "headers": [], "client": ("192.0.2.1", 1)}
+    request = asyncio.create_task(Audit(change, access.audit, access.directory)(scope, None, None))
+    await begun.wait()
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+    assert entries(house, 1) == [("alice", "session", "camera.change", "", "failed")]
+    (written,) = access.audit.table.entries()
+    assert written.detail.endswith("stopped before it was answered")
 
 
 def test_the_log_is_read_in_pages_and_with_filters_by_admins(house):
