@@ -34,6 +34,9 @@ LOOK_EVERY_S: Final = 1.0
 """Interval at which changes are looked for, because another process may change users too (`stream-detect users`): even
 then their streams end within two seconds."""
 
+_READ_S: Final = 0.5
+"""How long a look waits for the database."""
+
 _CLOSE_S: Final = 1.0
 _AUDIT_CLOSE_S: Final = 0.8
 """Time limits of closing, because the database may not answer: the whole server ends within five seconds. That of the
@@ -130,7 +133,7 @@ class AccessService:
             if reading is None or reading.done():
                 reading = off_loop(self.directory.refresh, "access")
             # A database that does not answer keeps nothing running: sessions expire, and the token is replaced.
-            done, _ = await asyncio.wait((reading,), timeout=LOOK_EVERY_S)
+            done, _ = await asyncio.wait((reading,), timeout=_READ_S)
             for one in done:
                 one.result()
             self.running.end_revoked(lambda key: self.directory.role_of(key, in_use=True))

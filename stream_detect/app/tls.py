@@ -149,7 +149,9 @@ def certificate_of(settings: Settings) -> Certificate | None:
 
 
 def self_signed(folder: Path, names: Sequence[str], now: dt.datetime | None = None) -> tuple[Path, Path]:
-    """Self-signed certificate and key in a folder; made anew if missing, for other names, or about to expire.
+    """Self-signed certificate and key in a folder.
+
+    They are made anew if missing, for other names, about to expire, or made while the clock was ahead.
 
     Args:
         folder: created if missing; only its owner may read it.
@@ -183,7 +185,8 @@ def _is_kept(certificate: Path, key: Path, names: Sequence[str], now: dt.datetim
     except (OSError, ValueError):
         return False
     ours = private.public_key() == kept.public_key()
-    return ours and set(_names(kept)) == set(names) and kept.not_valid_after_utc - now > dt.timedelta(RENEW_DAYS)
+    lasts = kept.not_valid_before_utc <= now < kept.not_valid_after_utc - dt.timedelta(RENEW_DAYS)
+    return ours and lasts and set(_names(kept)) == set(names)
 
 
 def _made(names: Sequence[str], now: dt.datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:

@@ -157,16 +157,13 @@ class AuditTable:
             return count
 
     def entries(self) -> Iterator[WrittenEntry]:
-        """Yields all entries in order, reading them in batches."""
-        after = -1
-        while True:
-            query = select(AuditRow).where(AuditRow.number > after).order_by(AuditRow.number).limit(_AT_ONCE)
-            with self._database.reading() as session:
-                found = [_value(row) for row in session.scalars(query)]
-            yield from found
-            if len(found) < _AT_ONCE:
-                return
-            after = found[-1].number
+        """Yields all entries in order, as they are when the first is read, whatever a server adds or deletes."""
+        query = select(AuditRow).order_by(AuditRow.number).execution_options(yield_per=_AT_ONCE)
+        with self._database.reading() as session:
+            if session.get_bind().dialect.name == "postgresql":
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            for row in session.scalars(query):
+                yield _value(row)
 
 
 def _append(session: Session, entries: Sequence[AuditEntry]) -> None:

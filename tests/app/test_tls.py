@@ -91,6 +91,8 @@ def test_it_is_generated_again_for_other_names_and_before_it_expires(tmp_path: P
     assert self_signed(tmp_path, ("b.example",), NOW + dt.timedelta(800))[0].read_bytes() != second
     files[1].write_text("nothing")
     Certificate(lambda: self_signed(tmp_path, ("b.example",), NOW))
+    self_signed(tmp_path, ("b.example",), NOW + dt.timedelta(5000))  # the clock was ahead, and is set right
+    Certificate(lambda: self_signed(tmp_path, ("b.example",), NOW))
 
 
 def test_renewed_files_are_used_by_new_connections_while_the_old_ones_go_on(

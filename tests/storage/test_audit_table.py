@@ -6,6 +6,7 @@ from sqlalchemy import text
 from stream_detect.access.audit import verify_audit
 from stream_detect.errors import RequestError
 from stream_detect.settings import StorageSettings
+from stream_detect.storage import audit
 from stream_detect.storage.audit import AuditEntry, AuditFilter, AuditTable
 from stream_detect.storage.database import Database
 
@@ -51,6 +52,20 @@ def test_an_untouched_log_holds(table):
     found = verify_audit(table)
     assert (found.entries, found.problems) == (7, ())
     assert found.head == table.page(AuditFilter())[0].hash
+
+
+def test_entries_that_expire_while_the_log_is_verified_are_not_missing(table, monkeypatch):
+    monkeypatch.setattr(audit, "_AT_ONCE", 2)
+    entries = table.entries
+
+    def expiring():
+        for entry in entries():
+            if entry.number == 1:
+                assert table.expire(1003.0, 2000.0) == 3
+            yield entry
+
+    monkeypatch.setattr(table, "entries", expiring)
+    assert verify_audit(table).problems == ()
 
 
 @pytest.mark.parametrize(
