@@ -24,6 +24,7 @@ EXPIRED: Final = "audit.expire"
 _LENGTHS: Final = {"who": 64, "by": 16, "address": 64, "action": 32, "target": 128, "detail": 1000}
 _ONE_AT_A_TIME: Final = 0x53_44_41_55  # "SDAU": PostgreSQL's advisory lock for appending
 _AT_ONCE: Final = 1000
+_AHEAD_S: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,11 @@ class AuditTable:
         if not self._database.may_delete():
             return 0
         with self._database.writing() as session:
-            oldest_kept = session.scalar(select(func.min(AuditRow.number)).where(AuditRow.at_s >= before_s))
+            newest_old = session.scalar(select(func.max(AuditRow.number)).where(AuditRow.at_s < before_s)) or 0
+            # One with a time to come, before one that is old, is as old: the clock was ahead when it was written.
+            is_old = (AuditRow.at_s > now_s + _AHEAD_S) & (AuditRow.number < newest_old)
+            kept = select(func.min(AuditRow.number)).where(AuditRow.at_s >= before_s, ~is_old)
+            oldest_kept = session.scalar(kept)
             gone = select(AuditRow.number, AuditRow.hash).order_by(AuditRow.number.desc()).limit(1)
             if oldest_kept is not None:
                 gone = gone.where(AuditRow.number < oldest_kept)

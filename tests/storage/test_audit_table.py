@@ -110,6 +110,14 @@ def test_old_entries_go_and_the_chain_still_holds(table, database):
     assert "oldest entries are missing" in verify_audit(table).problems[0]
 
 
+def test_an_entry_from_a_clock_that_was_ahead_goes_with_those_around_it(table, database):
+    database.may_delete = lambda: True
+    change(database, "UPDATE audit_log SET at_s = 5000000000 WHERE number IN (2, 7)")
+    assert table.expire(1003.0, 2000.0) == 3
+    assert table.expire(1500.0, 2000.0) == 3  # nothing shows yet that the newest is old
+    assert table.page(AuditFilter())[-1].number == 7
+
+
 def test_after_a_jump_of_the_clock_nothing_goes(table, database):
     database.may_delete = lambda: False
     assert table.expire(5000.0, 5000.0) == 0
