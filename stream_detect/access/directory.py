@@ -75,14 +75,20 @@ class Directory:
         self._used: dict[str, float] = {}
         self._noted_s = clock()
         self._outage = Outage(_log, "users, sessions and tokens")
+        self._settings_digest: str | None = None
         self.replace_token(server.token)
 
-    def replace_token(self, token: SecretStr | None) -> None:
+    def replace_token(self, token: SecretStr | None) -> bool:
         """Replaces the token in the settings; the previous one is rejected from now on.
 
         A server that started with a token requires credentials until it is restarted.
+
+        Returns:
+            Whether it is another one.
         """
+        before = self._settings_digest
         self._settings_digest = None if token is None else digest_of(token.get_secret_value())
+        return before != self._settings_digest
 
     @property
     def is_open(self) -> bool:

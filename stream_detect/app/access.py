@@ -92,7 +92,10 @@ class AccessService:
 
     def take(self, settings: Settings) -> None:
         """Applies reread settings that need no restart: the token. Not for the event loop."""
-        self.directory.replace_token(settings.server.token)
+        token = settings.server.token
+        if self.directory.replace_token(token):
+            detail = "removed" if token is None else "replaced"
+            self.audit.note(AuditEntry(time.time(), "settings.token", by="settings", detail=detail))
         self.apply()
 
     def apply(self) -> None:

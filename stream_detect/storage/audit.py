@@ -36,7 +36,7 @@ class AuditEntry:
         action: such as "camera.delete".
         result: outcome.
         who: name of the user; empty if unknown.
-        by: how the user was recognised: `Principal.by`, "signal" or "sso".
+        by: how the user was recognised: `Principal.by`, "signal", "settings" or "sso".
         address: of the client.
         target: name or id of the object.
         detail: description; never contains a secret.

@@ -6,6 +6,7 @@ from starlette.testclient import TestClient
 from stream_detect.access.limits import GUESSES
 from stream_detect.api.middleware.authorization import COOKIE
 from stream_detect.errors import StorageError
+from tests.patience import until
 
 TOKEN = "correct-horse-battery"
 
@@ -109,6 +110,8 @@ def test_a_token_that_is_replaced_is_refused_at_once(make):
     assert inside.client.post("/api/cameras/reload", headers=shown(TOKEN)).status_code == 200
     assert inside.client.get("/api/status", headers=shown(TOKEN)).status_code == 401
     assert inside.client.get("/api/status", headers=shown("another-token")).status_code == 200
+    table = inside.access.audit.table
+    until(lambda: [(entry.action, entry.detail) for entry in table.entries()][:1] == [("settings.token", "replaced")])
 
 
 def test_a_token_is_replaced_although_the_database_is_away(make, monkeypatch):
