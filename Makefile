@@ -45,15 +45,13 @@ run: $(INSTALLED) $(PAGE)
 	@exec $(BIN)/python server.py
 
 # One process more than there are processors, since tests wait more than they work; four at most, as each may hold
-# TensorFlow, a PostgreSQL and a browser. A file's tests stay together, because they share servers.
-# A Ray cluster of three nodes has the machine to itself: beside it, other tests found no time.
+# TensorFlow, a PostgreSQL and a browser. A file's tests stay together, because they share servers; those on Ray are as
+# one file, because they share a cluster (tests/conftest.py).
 # A test that fails has one more turn; if it passes then, the summary names it under "rerun".
-OF_RAY := $(wildcard tests/cluster/test_ray*.py)
 TWICE := --reruns 1 -rR
 WORKERS = $(shell $(BIN)/python -c 'import os; print(min(os.cpu_count() + 1, 4))')
 test: $(DEV) $(PAGE) compiled peers
-	$(BIN)/python -m pytest $(TWICE) $(OF_RAY)
-	$(BIN)/python -m pytest $(TWICE) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(OF_RAY:%=--ignore %)
+	$(BIN)/python -m pytest $(TWICE) -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # Some hundred processes of the tests import it: where none may write bytecode, each compiles all of it.
 compiled: $(DEV)

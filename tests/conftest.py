@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 import scripts.peers
 from stream_detect.models.registry import SHIPPED
@@ -126,6 +127,10 @@ SLOW = {
 
 
 LONGEST = (
+    "cluster/test_ray.py",
+    "cluster/test_ray_cut_off.py",
+    "cluster/test_ray_failures.py",
+    "cluster/test_ray_tasks.py",
     "api/test_analyses_server.py",
     "webrtc/test_soak.py",
     "training/test_backends.py",
@@ -155,7 +160,10 @@ LONGEST = (
     "browser/test_cameras.py",
     "webrtc/test_whep.py",
 )
-"""The slowest files, half a minute to two minutes each; they run first, so that none runs alone at the end."""
+"""The slowest files, half a minute to two minutes each; they run first, so that none runs alone at the end.
+
+Those on Ray wait more than they compute, four minutes in all: they are first, beside others that compute.
+"""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -193,6 +201,31 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.outcome = "failed"
         report.longrepr = f"skipped although CI is set: {report.longrepr}"
     return report
+
+
+def is_on_ray(nodeid: str) -> bool:
+    """Whether a test needs a Ray cluster."""
+    return "/test_ray" in nodeid.partition("::")[0]
+
+
+class _Files(LoadFileScheduling):
+    """Gives each worker a file at a time; the files on Ray, which share a cluster, are one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "Ray" if is_on_ray(nodeid) else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Files | None:
+    """With `--dist loadfile`."""
+    return _Files(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests that had one more turn failed with at first: the race that is to be found."""
+    for report in terminalreporter.stats.get("rerun", ()):
+        terminalreporter.section(f"{report.nodeid} failed at first")
+        terminalreporter.write_line(report.longreprtext)
 
 
 @dataclass

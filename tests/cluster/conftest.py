@@ -24,6 +24,7 @@ from stream_detect.types import CameraState, Result, StateChange, Thresholds
 from tests.browser.conftest import chromium, visit  # noqa: F401 - fixtures
 from tests.cluster.local_nodes import LocalNodes
 from tests.cluster.ray_cluster import RayCluster
+from tests.conftest import is_on_ray
 from tests.patience import until
 from tests.storage.conftest import Cluster as PostgreSQL
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from stream_detect.storage.records import Evidence
 
 LEASE_S = 2.5
+RAY: pytest.StashKey[RayCluster] = pytest.StashKey()
+"""The Ray nodes of this session, while there are some."""
 
 
 class Watcher:
@@ -128,11 +131,24 @@ def stage(tmp_path: Path) -> Iterator[Callable[..., ClusterStage]]:
         yield make
 
 
-@pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[RayCluster]:
-    """Three Ray nodes on this machine, shared by all files: a test that removes a node adds it again."""
-    with RayCluster() as made:
-        yield made
+@pytest.fixture(scope="module")
+def ray_cluster(request: pytest.FixtureRequest) -> RayCluster:
+    """Three Ray nodes on this machine, for all files on Ray: a test that removes a node adds it again."""
+    stash = request.session.stash
+    if RAY not in stash:
+        stash[RAY] = RayCluster()
+        request.config.add_cleanup(stash[RAY].close)  # of a session that is interrupted
+    return stash[RAY]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Ends the nodes after the last test on Ray: what follows in this process has the machine without them."""
+    yield
+    stash = item.session.stash
+    if RAY in stash and (nextitem is None or not is_on_ray(nextitem.nodeid)):
+        stash[RAY].close()
+        del stash[RAY]
 
 
 @pytest.fixture(scope="module")

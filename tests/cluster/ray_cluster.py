@@ -95,12 +95,13 @@ class RayCluster:
         self._cluster.remove_node(self._nodes.pop(name), allow_graceful=False)
 
     def close(self) -> None:
-        """Ends all processes.
+        """Ends all processes; a second call does nothing.
 
         Raises:
             RuntimeError: some of them had to be killed.
         """
         started = [process for name in self._nodes for process in self.processes(name)]
+        self._nodes.clear()
         self._cluster.shutdown()
         _, left = psutil.wait_procs(started, PATIENCE_S)
         for process in left:

@@ -59,7 +59,8 @@ async def test_candidates_reach_the_worker_and_its_refusals_come_back() -> None:
 
 
 async def test_a_session_runs_until_its_worker_reports_its_end_or_is_lost(stage: Any) -> None:
-    made = await asyncio.to_thread(stage, "a", webrtc={"connect_timeout_s": 2 * PATIENCE_S})
+    # A lease that a busy machine renews in time.
+    made = await asyncio.to_thread(stage, "a", webrtc={"connect_timeout_s": 2 * PATIENCE_S}, lease_s=10)
     await asyncio.to_thread(made.fleet.add, CameraSettings(name="street", url="whip:"))
     link = made.nodes.links["a"]
     await soon(lambda: link.watches("street"))
