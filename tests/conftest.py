@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
-from xdist.scheduler import LoadFileScheduling
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 import scripts.peers
 from stream_detect.models.registry import SHIPPED
@@ -208,7 +208,7 @@ def is_on_ray(nodeid: str) -> bool:
     return "/test_ray" in nodeid.partition("::")[0]
 
 
-class _Files(LoadFileScheduling):
+class _Files(LoadFileScheduling):  # type: ignore[misc]
     """Gives each worker a file at a time; the files on Ray, which share a cluster, are one."""
 
     def _split_scope(self, nodeid: str) -> str:

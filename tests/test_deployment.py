@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
 
 from scripts import sbom
 from stream_detect.api.metrics import METRICS
@@ -203,6 +201,10 @@ def test_the_container_installs_the_server_with_its_drivers_and_nothing_for_trai
 
 
 def test_the_bill_of_materials_is_valid_and_whole(monkeypatch, tmp_path):
+    # It reads a grammar for a second, which every process of the tests would do.
+    from cyclonedx.schema import SchemaVersion  # noqa: PLC0415
+    from cyclonedx.validation.json import JsonStrictValidator  # noqa: PLC0415
+
     monkeypatch.setattr(sbom, "ROOT", tmp_path)
     monkeypatch.setattr(sbom, "TO", tmp_path / "build" / "sbom.json")
     sbom.main()

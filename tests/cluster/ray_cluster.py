@@ -2,7 +2,9 @@
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Self
 
 import psutil  # type: ignore[import-untyped]
@@ -16,6 +18,22 @@ WORKER = "ray::Worker"
 """Ray's name for the process of an actor of our class."""
 
 
+@contextmanager
+def environment() -> Iterator[None]:
+    """Environment variables of Ray's processes, and of those that join them."""
+    for name, value in environment_of_ray("").items():
+        os.environ.setdefault(name, value)  # kept: Ray reads the token once per process
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path(__file__).with_name("quick_ray")), before)))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
 class RayCluster:
     """Ray nodes without a dashboard, by name; none of their processes remains at the end.
 
@@ -24,8 +42,8 @@ class RayCluster:
     """
 
     def __init__(self, names: Sequence[str] = NODES) -> None:
-        for name, value in environment_of_ray("").items():
-            os.environ.setdefault(name, value)  # kept: Ray reads the token once per process
+        self._environment = ExitStack()
+        self._environment.enter_context(environment())
         from ray.cluster_utils import Cluster  # noqa: PLC0415 - Ray reads its environment while it is imported
 
         self._cluster: Any = Cluster()
@@ -103,6 +121,7 @@ class RayCluster:
         started = [process for name in self._nodes for process in self.processes(name)]
         self._nodes.clear()
         self._cluster.shutdown()
+        self._environment.close()
         _, left = psutil.wait_procs(started, PATIENCE_S)
         for process in left:
             process.kill()

@@ -15,8 +15,7 @@ from typing import Any
 import httpx
 import psutil  # type: ignore[import-untyped]
 
-from stream_detect.cluster.nodes import environment_of_ray
-from tests.cluster.ray_cluster import OBJECT_STORE_BYTES
+from tests.cluster.ray_cluster import OBJECT_STORE_BYTES, environment
 from tests.network.namespaces import Field, Host
 from tests.patience import PATIENCE_S, until
 
@@ -123,9 +122,8 @@ def ray_hosts(field: Field, networks: dict[str, str]) -> Iterator[dict[str, RayH
         field: the network namespaces.
         networks: the first three numbers of each one's /24, by name.
     """
-    for name, value in environment_of_ray("").items():
-        os.environ.setdefault(name, value)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(environment())
         made: dict[str, RayHost] = {}
         for name, network in networks.items():
             one = RayHost(field.host(name, network), name, next(iter(made.values()), None))
