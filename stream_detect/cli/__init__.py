@@ -111,9 +111,6 @@ def serve(
     """Serve the page, the live check and the cameras until interrupted."""
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload before the settings are read needs none
-    gc.disable()  # of 2.1 s that a start computes, collections took 0.6 s and found nothing; `serve` enables them
-    from stream_detect.app.server import serve as serve_until_stopped
-    from stream_detect.app.service import create_service
     from stream_detect.settings.file import file_in_use, load_settings
 
     file = file_in_use(settings, os.environ)  # if it disappears from now on, this is an error and not "no cameras"
@@ -125,8 +122,13 @@ def serve(
     def read() -> "Settings":
         return load_settings(file, environment)
 
+    first = read()  # before the imports, which take a second and more: a mistake is reported at once
+    gc.disable()  # of 2 s that a start computes, collections took 0.2 s and found nothing; `serve` enables them
     try:
-        serve_until_stopped(read(), lambda given, certificate: create_service(given, read, certificate))
+        from stream_detect.app.server import serve as serve_until_stopped
+        from stream_detect.app.service import create_service
+
+        serve_until_stopped(first, lambda given, certificate: create_service(given, read, certificate))
     finally:
         gc.enable()
 

@@ -164,7 +164,7 @@ def roc(curves: Mapping[str, Scored]) -> str:
             axes.plot(*_thinned(alarms, recall), label=f"{name}: AUC {auc(some):.3f}", color=colour)
         _diagonal(axes)
 
-    return _svg(draw, "false-alarm rate", "recall of fakes")
+    return _svg(draw, "false-alarm rate", "recall of fakes", "lower right")
 
 
 def precision_recall(curves: Mapping[str, Scored]) -> str:
@@ -175,7 +175,7 @@ def precision_recall(curves: Mapping[str, Scored]) -> str:
             precision, recall, _ = precision_recall_curve(some.fake, some.probability)
             axes.step(*_thinned(recall, precision), where="post", label=name, color=colour)
 
-    return _svg(draw, "recall of fakes", "precision")
+    return _svg(draw, "recall of fakes", "precision", "lower left")
 
 
 def reliability_plot(curves: Mapping[str, Scored], *, balanced: bool = False) -> str:
@@ -195,7 +195,7 @@ def reliability_plot(curves: Mapping[str, Scored], *, balanced: bool = False) ->
             axes.scatter(mean, share, 12 + 150 * n / n.sum(), color=colour, alpha=0.7, linewidths=0)
         _diagonal(axes)
 
-    return _svg(draw, "mean fake_probability", "share of fakes")
+    return _svg(draw, "mean fake_probability", "share of fakes", "upper left")
 
 
 def histogram(some: Scored, thresholds: tuple[float, ...]) -> str:
@@ -214,7 +214,7 @@ def histogram(some: Scored, thresholds: tuple[float, ...]) -> str:
             axes.axvline(threshold, color=_INK, linestyle=":", linewidth=0.8)
         axes.set_ylim(0, 1.15 * max(tops))
 
-    return _svg(draw, "fake_probability", "share of the items")
+    return _svg(draw, "fake_probability", "share of the items", "upper center")
 
 
 def _diagonal(axes: Axes) -> None:
@@ -230,14 +230,14 @@ def _thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     return x[chosen], y[chosen]
 
 
-def _svg(draw: Callable[[Axes], None], x: str, y: str) -> str:
+def _svg(draw: Callable[[Axes], None], x: str, y: str, legend: str) -> str:
     with rc_context(_STYLE):
         figure = Figure(figsize=(_SIDE_IN, _SIDE_IN), layout="constrained")
         FigureCanvasSVG(figure)
         axes = figure.add_subplot()
         axes.set(xlabel=x, ylabel=y, xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
         draw(axes)
-        axes.legend(fontsize=9)
+        axes.legend(loc=legend, fontsize=9)  # "best" compares all places, and warns on a busy machine
         written = io.StringIO()
         figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
     return _for_page(written.getvalue())

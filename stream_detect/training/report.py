@@ -99,5 +99,5 @@ def _scores(scored: Scored, threshold: float) -> Figure:
         label = f"{'fake' if fake else 'real'} ({len(values):,})"
         axes.hist(values, bins, weights=weights, color=colour, alpha=0.6, label=label)
     axes.axvline(threshold, color="black", linestyle=":")
-    axes.legend()
+    axes.legend(loc="upper center")  # most scores are near 0 and 1
     return figure

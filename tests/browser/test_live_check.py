@@ -1,5 +1,7 @@
 """The live check, from the webcam's frames to the badge in the returned pixels."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -83,10 +85,11 @@ def test_a_new_face_starts_with_gathering(visit, webcam):
         states = opened.states
         return states[states.index("no_face") :] if "no_face" in states else []
 
-    opened.until(lambda: len(since_no_face()) > 2)
-    _, first, second, *_ = since_no_face()
-    assert first == "gathering"
-    assert second in VERDICTS
+    # On a busy machine the face may be gone before its verdict; it comes again with the next turn of the clip.
+    opened.until(lambda: set(since_no_face()) & set(VERDICTS))
+    changes = list(pairwise(since_no_face()))
+    assert {after for before, after in changes if before == "no_face"} == {"gathering"}
+    assert next(before for before, after in changes if after in VERDICTS) == "gathering"
 
 
 def test_stopping_gives_the_place_back(visit, webcam, start_server):
