@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
@@ -31,6 +30,7 @@ from stream_detect.app.connections import (
     HttpConnections,
     behind_proxies,
 )
+from stream_detect.app.supervisor import Hangups, notify_systemd
 from stream_detect.app.tls import Certificate, certificate_of
 from stream_detect.errors import SettingsError
 from stream_detect.media.planes import reuse_frame_memory
@@ -112,13 +112,14 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(settings: Settings, build: Callable[[Settings, Certificate | None], Service]) -> None:
+def serve(settings: Settings, build: Callable[[Settings, Certificate | None], Service], hangups: Hangups) -> None:
     """Serves until a signal arrives.
 
     Args:
         settings: the address to listen on; passed to `build`.
         build: makes the service, given the certificate. Called once the port is bound, so that a taken one is reported
             at once.
+        hangups: made before the settings were read, so that a reload during the start is answered after it.
 
     Raises:
         SettingsError: the server cannot listen on the address, or the certificate is invalid.
@@ -127,7 +128,6 @@ def serve(settings: Settings, build: Callable[[Settings, Certificate | None], Se
         AddressError: the address of a camera is invalid.
     """
     _log_to_stderr()
-    hangups = Hangups()
     certificate = certificate_of(settings)
     files = raise_open_files()
     # Each stream has its own thread: more threads of OpenCV would only compete for the same cores.
@@ -200,45 +200,6 @@ def _hang_up(service: Service, certificate: Certificate | None) -> None:
     if certificate is not None:
         certificate.refresh()
     service.hangup()
-
-
-class Hangups:
-    """SIGHUP, from construction on: without a handler it would end a process that is still starting."""
-
-    def __init__(self) -> None:
-        self._early = threading.Event()
-        self._call: Callable[[], None] | None = None
-        if hasattr(signal, "SIGHUP"):
-            signal.signal(signal.SIGHUP, self._arrived)
-
-    def handle(self, call: Callable[[], None]) -> None:
-        """Calls `call` at each from now on, and once if there was one before; on a thread, since it may block."""
-        self._call = call
-        if self._early.is_set():
-            self._arrived(0, None)
-
-    def _arrived(self, _number: int, _frame: FrameType | None) -> None:
-        if self._call is None:
-            self._early.set()
-        else:
-            threading.Thread(target=self._call, name="hangup", daemon=True).start()
-
-
-def notify_systemd(state: str) -> None:
-    """Sends a state of the service to systemd, if that started this process (sd_notify(3)).
-
-    Args:
-        state: such as "READY=1".
-    """
-    name = os.environ.get("NOTIFY_SOCKET")
-    if not name or sys.platform == "win32":
-        return
-    address = f"\0{name[1:]}" if name.startswith("@") else name  # an abstract one
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to_systemd:
-            to_systemd.sendto(state.encode(), address)
-    except OSError as error:
-        _log.warning("systemd was not notified of %s: %s", state, error.strerror or error)
 
 
 def listen(settings: Settings) -> socket.socket:

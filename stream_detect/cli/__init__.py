@@ -8,7 +8,6 @@ import gc
 import importlib
 import io
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -109,8 +108,9 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the page, the live check and the cameras until interrupted."""
-    if hasattr(signal, "SIGHUP"):
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload before the settings are read needs none
+    from stream_detect.app.supervisor import Hangups
+
+    hangups = Hangups()  # first: without a handler a SIGHUP ends the process
     from stream_detect.settings.file import file_in_use, load_settings
 
     file = file_in_use(settings, os.environ)  # if it disappears from now on, this is an error and not "no cameras"
@@ -128,7 +128,7 @@ def serve(
         from stream_detect.app.server import serve as serve_until_stopped
         from stream_detect.app.service import create_service
 
-        serve_until_stopped(first, lambda given, certificate: create_service(given, read, certificate))
+        serve_until_stopped(first, lambda given, certificate: create_service(given, read, certificate), hangups)
     finally:
         gc.enable()
 

@@ -7,8 +7,9 @@ import threading
 import pytest
 from fastapi.testclient import TestClient
 
-from stream_detect.app.server import Hangups, listen
+from stream_detect.app.server import listen
 from stream_detect.app.service import create_service
+from stream_detect.app.supervisor import Hangups
 from stream_detect.cameras.fleet import Fleet
 from stream_detect.errors import AddressError, SettingsError, StorageError
 from stream_detect.jobs.jobs import Jobs
