@@ -1,5 +1,6 @@
 """Bootstrap intervals of measured figures, drawn by whole groups, because the frames of one video are correlated."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -43,21 +44,34 @@ def interval(drawn: ArrayLike, groups: int) -> tuple[float, float]:
     """The 95 % interval of a figure in [0, 1].
 
     A single group says nothing of how groups differ: unless something was never, or always, observed, the interval is
-    the whole range.
+    the whole range. If all groups are alike, so are all draws: then the interval is the exact one of a share of that
+    many groups (Clopper and Pearson 1934).
 
     Args:
         drawn: its value in each draw.
         groups: number of groups that could have made a difference; for a comparison, of the side that has fewer.
     """
     low, high = np.percentile(np.asarray(drawn, np.float64), _INTERVAL)
-    if low == high in (0.0, 1.0):
-        # All draws are equal if something was never, or always, observed: the exact bound on a share (Clopper, Pearson
-        # 1934).
-        beyond = 1 - ((100 - _INTERVAL[1]) / 100) ** (1 / groups)
-        low, high = (0.0, beyond) if low == 0 else (1 - beyond, 1.0)
-    elif groups < 2:
-        low, high = 0.0, 1.0
+    if groups < 2 and not low == high in (0.0, 1.0):
+        return 0.0, 1.0
+    if low == high:
+        hits = round(low * groups, 6)
+        low, high = 1 - _most(groups - math.floor(hits), groups), _most(math.ceil(hits), groups)
     return float(low), float(high)
+
+
+def _most(hits: int, groups: int) -> float:
+    """The largest share of which so few of the groups, or fewer, would be hits with a probability of 2.5 %."""
+    if hits >= groups:
+        return 1.0
+    ways = [math.lgamma(groups + 1) - math.lgamma(k + 1) - math.lgamma(groups - k + 1) for k in range(hits + 1)]
+    low, high = 0.0, 1.0
+    for _ in range(50):  # halvings, to 1e-15
+        share = (low + high) / 2
+        hit, missed = math.log(share), math.log1p(-share)
+        below = sum(math.exp(each + k * hit + (groups - k) * missed) for k, each in enumerate(ways))
+        low, high = (share, high) if below > _INTERVAL[0] / 100 else (low, share)
+    return high
 
 
 def share(hits: NDArray[np.bool_], groups: NDArray[np.str_]) -> Estimate:

@@ -102,6 +102,14 @@ def test_one_group_says_nothing_of_others():
     assert got.at[0].false_alarm_rate.high < 1
 
 
+def test_groups_that_are_all_alike_do_not_prove_that_others_are():
+    """Two videos of which the same share was found: their draws are equal, and no interval has a width of zero."""
+    score, fake = [0.95, 0.2, 0.3, 0.96, 0.1, 0.2, 0.1, 0.2], [1, 1, 1, 1, 1, 1, 0, 0]
+    recall = figures(items(score, fake, ["a"] * 3 + ["b"] * 3 + ["c", "d"]), (0.9,)).at[0].recall
+    assert recall.value == pytest.approx(1 / 3, abs=1e-4)
+    assert (recall.low, recall.high) == (0, pytest.approx(0.9874, abs=1e-4))  # none to one of two groups
+
+
 @pytest.mark.parametrize("fake", [0, 1])
 def test_one_kind_gives_what_one_kind_can(fake):
     got = figures(items([0.2, 0.3, 0.9], [fake] * 3), (0.5,))
