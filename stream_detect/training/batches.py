@@ -9,6 +9,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_detect.errors import TrainingError
 from stream_detect.evaluation.dataset import Faces, JoinedCrops
 from stream_detect.evaluation.degradation import Degradation, degrade, draw, move, sometimes_sent
 from stream_detect.training.blended_pairs import BlendedPairs
@@ -70,6 +72,9 @@ class Batches:
             first: first step, from 1.
             processes: number of processes that make them, not limited by Python's global lock: 14 on 16 cores made
                 1,530 faces per second (measured). 0 makes them on threads, which is enough when a CPU trains.
+
+        Raises:
+            TrainingError: one of the processes was killed.
         """
         waiting: deque[tuple[int, Future[Batch]]] = deque()
         pool: Executor = ThreadPoolExecutor(self._threads, "batches")
@@ -87,6 +92,11 @@ class Batches:
             while waiting:
                 done, future = waiting.popleft()
                 yield done, future.result()
+        except BrokenProcessPool as error:
+            raise TrainingError(
+                "a process that makes batches was killed, probably because memory ran out: use fewer (--processes); "
+                "the same command goes on from the last checkpoint"
+            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

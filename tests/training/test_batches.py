@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from multiprocessing import active_children
 
 import numpy as np
 import pytest
@@ -107,6 +108,15 @@ def test_processes_make_the_batches_that_threads_make(marked_faces, tmp_path, jo
     by_processes = dict(Batches(faces, RECIPE).from_step(1, processes=2))
     assert list(by_processes) == list(by_threads)
     assert all(np.array_equal(by_processes[step][0], by_threads[step][0]) for step in by_threads)
+
+
+def test_a_killed_process_is_reported_with_its_cure(marked_faces):
+    batches = Batches(marked_faces, replace(RECIPE, steps=1000)).from_step(1, processes=1)
+    next(batches)
+    for process in active_children():
+        process.kill()
+    with pytest.raises(TrainingError, match=r"use fewer \(--processes\); the same command goes on"):
+        list(batches)
 
 
 def test_a_memory_map_travels_as_the_name_of_its_file(tmp_path):
