@@ -27,8 +27,8 @@ from stream_detect.storage.retention_clock import RetentionClock
 MIGRATIONS = Path(__file__).parent / "migrations"
 FILE_NAME = "stream-detect.sqlite3"
 BUSY_S = 2.5
-"""How long a writer waits for another one. Our transactions are short, so it only waits for other programs that use the
-file. A request that writes occupies one of forty threads; all must be answered within five seconds."""
+"""How long a writer waits for its turn in this process, and then for other programs that use the file. Our transactions
+are short. A request that writes occupies one of forty threads; all must be answered within five seconds."""
 
 WRITERS = 8
 """Number of threads that may wait to write; others get an error at once."""
@@ -67,6 +67,9 @@ class Database:
         self._lock = lock
         self._retention = retention
         self._writers = BoundedSemaphore(WRITERS)
+        # SQLite has one writer at a time, and lets the others poll: on a busy machine one of them found it locked for
+        # all of BUSY_S. Here the one that has waited longest is next.
+        self._turns = BoundedSemaphore(1 if self.dialect == "sqlite" else WRITERS)
 
     @classmethod
     def open(cls, settings: StorageSettings, *, alone: bool = True, create: bool = True) -> Self:
@@ -164,8 +167,13 @@ class Database:
         if not self._writers.acquire(blocking=False):
             raise StorageError("the database is busy: too many changes are waiting; try again in a moment")
         try:
-            with self._faults.translated(), Session(self._writing) as session, session.begin():
-                yield session
+            if not self._turns.acquire(timeout=BUSY_S):
+                raise StorageError("the database is busy: another change takes too long; try again in a moment")
+            try:
+                with self._faults.translated(), Session(self._writing) as session, session.begin():
+                    yield session
+            finally:
+                self._turns.release()
         finally:
             self._writers.release()
 

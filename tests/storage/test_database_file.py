@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -183,6 +184,14 @@ def test_many_threads_write_and_read_at_once(database, make_event):
     assert failures == []
     assert [score.samples for score in history.scores("a", 0, 12, 1)] == [6] * 12
     assert len(events.page(EventFilter(), limit=500).items) == 36
+
+
+def test_a_change_of_sqlite_waits_for_its_turn_but_not_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr("stream_detect.storage.database.BUSY_S", 0.05)
+    with Database.open(StorageSettings(folder=tmp_path)) as database, ThreadPoolExecutor(1) as other:
+        with database.writing(), pytest.raises(StorageError, match="another change takes too long"):
+            other.submit(StoredCameras(database).delete, "door").result()
+        assert other.submit(StoredCameras(database).delete, "door").result() is False
 
 
 def test_added_cameras_are_kept_whole(database):
