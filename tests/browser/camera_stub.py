@@ -142,6 +142,8 @@ class CameraStub:
                 "sessions": 0,
                 "max_sessions": 4,
                 "ice_servers": [],
+                "review_urls": False,
+                "problems": [],
             }
 
         @routes.get("/api/cameras")

@@ -1,12 +1,14 @@
 import { lazy, Suspense, useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { Bar, Header } from "./components/Header";
-import { Loading } from "./components/ListState";
+import { Empty, Loading } from "./components/ListState";
+import { PageBoundary } from "./components/PageBoundary";
 import { SignIn } from "./components/SignIn";
 import { StatusLine } from "./components/StatusLine";
 import { TokenDialog } from "./components/TokenDialog";
 import { LiveCheck } from "./pages/LiveCheck";
 import { useResource } from "./resource";
-import { PLACES, SERVER_PLACES, useRoute, type Route } from "./route";
+import { may, ROLE_WORDS } from "./roles";
+import { hrefOf, openInstead, PLACES, SERVER_PLACES, useRoute, type Route } from "./route";
 import { ServicesContext, type Services } from "./services";
 import type { Me } from "./stream/access";
 import type { AccessToken } from "./stream/accessToken";
@@ -14,6 +16,7 @@ import type { CheckStream } from "./stream/checkStream";
 import { StreamFailure } from "./stream/failure";
 import type { Status } from "./stream/server";
 import type { Media } from "./stream/source";
+import { useTitle } from "./title";
 import { asSentence } from "./words";
 
 // The first page is in the first bundle; the others are loaded on demand.
@@ -31,6 +34,9 @@ const Models = lazy(async () => ({ default: (await import("./pages/Models")).Mod
 const Users = lazy(async () => ({ default: (await import("./pages/Users")).Users }));
 
 const STATUS_MS = 60_000;
+
+/** Pages whose title names what they show: they set it themselves. */
+const NAMED_BY_CONTENT: ReadonlySet<Route["page"]> = new Set(["camera", "event", "analysis"]);
 
 interface Props {
   readonly services: Services;
@@ -54,7 +60,9 @@ export function App({ services, stream, token, media }: Props) {
   const [tokensGiven, setTokensGiven] = useState(0);
   const [asksToken, setAsksToken] = useState(false);
   const content = useRef<HTMLElement>(null);
-  const label = [...PLACES, ...SERVER_PLACES].find(({ pages }) => pages.includes(route.page))?.label ?? "";
+  const place = [...PLACES, ...SERVER_PLACES].find(({ pages }) => pages.includes(route.page));
+  const allowed = place === undefined || may(me, place.least);
+  useTitle(NAMED_BY_CONTENT.has(route.page) ? null : (place?.label ?? ""));
   const refused = (status.state === "failed" && status.failure.code === "token") || snapshot.failure?.code === "token";
 
   // After the end of a sign-in, nothing keeps running and nothing stays visible.
@@ -66,9 +74,19 @@ export function App({ services, stream, token, media }: Props) {
     uploads.clear();
   }, [nobody, stream, player, uploads]);
 
+  // A link in a page is gone with it: without this, the keyboard would start at the top of the document again.
+  const [opened] = hrefOf(route).split("?", 1);
+  const before = useRef(opened);
   useEffect(() => {
-    document.title = `${label} · stream-detect`;
-  }, [label]);
+    if (before.current === opened) return;
+    before.current = opened;
+    if (content.current?.contains(document.activeElement) !== true) content.current?.focus();
+  }, [opened]);
+
+  // Viewers, who may not start a live check, begin with the cameras.
+  useEffect(() => {
+    if (!allowed && window.location.hash === "") openInstead({ page: "live" }, { page: "cameras" });
+  }, [allowed]);
 
   // Another model is in use: the status has its limits and terms.
   const judging = snapshot.hello?.model.sha256;
@@ -139,6 +157,13 @@ export function App({ services, stream, token, media }: Props) {
         <main ref={content} tabIndex={-1} className="flex-1 pb-8 outline-none">
           {status.state === "loading" && (me === null || route.page === "live") ? (
             <Loading>Loading the page …</Loading>
+          ) : !allowed && route.page !== "live" ? (
+            <Empty>
+              <p>
+                This page needs the role {ROLE_WORDS[place.least].toLowerCase()}
+                {me?.role != null && `; yours is ${ROLE_WORDS[me.role].toLowerCase()}`}.
+              </p>
+            </Empty>
           ) : route.page === "live" ? (
             <LiveCheck
               stream={stream}
@@ -151,9 +176,23 @@ export function App({ services, stream, token, media }: Props) {
             />
           ) : (
             // Requests that the server refused are repeated with the new token.
-            <Suspense key={tokensGiven} fallback={<Loading>Loading the page …</Loading>}>
-              <Page route={route} services={services} status={status.state === "ready" ? status.value : null} />
-            </Suspense>
+            <PageBoundary
+              key={`${tokensGiven} ${opened}`}
+              running={snapshot.state === "live"}
+              answers={() =>
+                server.status().then(
+                  () => true,
+                  (error: unknown) => error instanceof StreamFailure && error.code !== "connection-lost",
+                )
+              }
+              onReload={() => {
+                window.location.reload();
+              }}
+            >
+              <Suspense fallback={<Loading>Loading the page …</Loading>}>
+                <Page route={route} services={services} status={status.state === "ready" ? status.value : null} />
+              </Suspense>
+            </PageBoundary>
           )}
         </main>
         <footer className="-mx-4 sm:sticky sm:bottom-0 border-t border-edge bg-canvas px-4 py-2 md:-mx-6 md:px-6 print:static">

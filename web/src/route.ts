@@ -98,9 +98,9 @@ export function routeOf(hash: string): Route {
   return { page: "live" };
 }
 
-/** Opens a page in place of another one, unless the person has left that one meanwhile. */
+/** Opens a page in place of another one, also in the history, unless the person has left that one meanwhile. */
 export function openInstead(of: Route, route: Route): void {
-  if (hrefOf(routeOf(window.location.hash)) === hrefOf(of)) window.location.hash = hrefOf(route);
+  if (hrefOf(routeOf(window.location.hash)) === hrefOf(of)) window.location.replace(hrefOf(route));
 }
 
 export const ALL_EVENTS: Route = { page: "events", filter: EVERY_EVENT };

@@ -92,6 +92,20 @@ async function signIn(name: string, password: string): Promise<void> {
   fireEvent.click(screen.getByTestId("sign-in-submit"));
 }
 
+describe("a role", () => {
+  it("leads viewers to the cameras first", async () => {
+    open(me("anna", "viewer"));
+    await screen.findByText("version 0.1.0");
+    expect(window.location.hash).toBe("#/cameras");
+  });
+
+  it("that does not suffice for a page is said without asking the server", async () => {
+    const { server } = open(me("anna", "viewer"), "#/users");
+    expect(await screen.findByText("This page needs the role admin; yours is viewer.")).toBeTruthy();
+    expect(asked(server, "GET", "/api/users")).toEqual([]);
+  });
+});
+
 describe("signing in", () => {
   it("comes first, before any other request to the server", async () => {
     const { server } = open();

@@ -1,6 +1,7 @@
 import { act, cleanup, fireEvent, render, screen, waitFor } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { App } from "../src/App";
+import { PageBoundary } from "../src/components/PageBoundary";
 import { ALL_EVENTS, openInstead } from "../src/route";
 import { AccessToken } from "../src/stream/accessToken";
 import { CheckStream } from "../src/stream/checkStream";
@@ -134,5 +135,64 @@ describe("a page that is opened once something is done", () => {
     expect(window.location.hash).toBe("#/cameras/front%20door");
     openInstead({ page: "camera", name: "front door" }, { page: "cameras" });
     expect(window.location.hash).toBe("#/cameras");
+  });
+});
+
+describe("moving between pages", () => {
+  const go = (hash: string) => {
+    act(() => {
+      window.location.hash = hash;
+      window.dispatchEvent(new HashChangeEvent("hashchange"));
+    });
+  };
+
+  it("gives each its title, also on the way back", async () => {
+    open();
+    await screen.findByText("version 0.1.0");
+    go("#/cameras/door");
+    await waitFor(() => {
+      expect(document.title).toBe("door · stream-detect");
+    });
+    go("#/cameras");
+    expect(document.title).toBe("Cameras · stream-detect");
+    go("#/cameras/door");
+    await waitFor(() => {
+      expect(document.title).toBe("door · stream-detect");
+    });
+  });
+
+  it("puts the focus on the content, but not when only a filter changes", async () => {
+    open();
+    await screen.findByText("version 0.1.0");
+    go("#/events");
+    expect(document.activeElement).toBe(screen.getByRole("main"));
+    screen.getByTestId("account").focus();
+    go("#/events?kind=fake");
+    expect(document.activeElement).toBe(screen.getByTestId("account"));
+  });
+});
+
+describe("a page that cannot be loaded", () => {
+  function Broken(): never {
+    throw new TypeError("Failed to fetch dynamically imported module");
+  }
+
+  it("says so, and reloads only when the server answers", async () => {
+    vi.spyOn(console, "error").mockReturnValue(undefined); // React logs what it caught
+    const answers = vi.fn().mockResolvedValueOnce(false).mockResolvedValue(true);
+    const reload = vi.fn();
+    render(
+      <PageBoundary running answers={answers} onReload={reload}>
+        <Broken />
+      </PageBoundary>,
+    );
+    expect(screen.getByRole("alert").textContent).toContain("Reloading ends the live check.");
+    fireEvent.click(screen.getByText("Reload"));
+    await screen.findByText(/The server does not answer/);
+    expect(reload).not.toHaveBeenCalled();
+    fireEvent.click(screen.getByText("Reload"));
+    await waitFor(() => {
+      expect(reload).toHaveBeenCalledOnce();
+    });
   });
 });

@@ -60,7 +60,8 @@ describe("Server", () => {
     [json({ detail: "all taken" }, 503), { code: "server-full", retryAfterS: 5 }],
     [json({ detail: "no common codec" }, 422), { code: "server-error", detail: "no common codec" }],
     [new Response("<html>", { status: 502 }), { code: "server-error", detail: "the server answered 502" }],
-    [new TypeError("Failed to fetch"), { code: "connection-lost", detail: "Failed to fetch" }],
+    [new TypeError("Failed to fetch"), { code: "connection-lost", detail: "the server does not answer" }],
+    [new DOMException("signal timed out", "TimeoutError"), { code: "connection-lost", detail: "the server did not answer in time" }],
   ])("converts a refusal to its code: %#", async (answer, failure) => {
     const { server } = serverThat(answer);
     await expect(server.offer("v=0", "")).rejects.toMatchObject(failure);

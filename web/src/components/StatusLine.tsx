@@ -1,7 +1,9 @@
 import { figure, NONE } from "../figures";
 import type { Resource } from "../resource";
 import type { StreamSnapshot } from "../stream/checkStream";
+import type { StreamFailure } from "../stream/failure";
 import type { Status } from "../stream/server";
+import { asSentence } from "../words";
 
 interface Props {
   readonly status: Resource<Status>;
@@ -16,7 +18,7 @@ export function StatusLine({ status, snapshot, delays, onRetry }: Props) {
   if (status.state === "failed") {
     return (
       <p className="flex flex-wrap items-center gap-2 text-xs text-muted">
-        {status.failure.code === "token" ? "The server requires an access token." : "The server does not answer."}
+        {trouble(status.failure)}
         <button type="button" onClick={onRetry} className="cursor-pointer underline">
           {status.retrying ? "Trying …" : "Try again"}
         </button>
@@ -37,6 +39,12 @@ export function StatusLine({ status, snapshot, delays, onRetry }: Props) {
       )}
     </dl>
   );
+}
+
+function trouble({ code, detail }: StreamFailure): string {
+  if (code === "token") return "The server requires an access token.";
+  if (code === "connection-lost") return asSentence(detail);
+  return `The server's status could not be read. ${asSentence(detail)}`;
 }
 
 function Entry({ term, value, width = "" }: { readonly term: string; readonly value: string; readonly width?: string }) {

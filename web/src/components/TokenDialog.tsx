@@ -1,6 +1,7 @@
 import type { SubmitEvent } from "react";
 import { Button } from "./Button";
 import { Dialog } from "./Dialog";
+import { Field, INPUT } from "./Field";
 
 interface Props {
   /** The server refused the previous token. */
@@ -20,22 +21,18 @@ export function TokenDialog({ refused, onToken, onClose }: Props) {
     <Dialog title="Access token" onClose={onClose} testId="token-dialog">
       <form onSubmit={submit} className="space-y-4">
         <p>This server requires an access token. Ask its administrator. The token is kept for this tab only.</p>
-        <label className="block">
-          <span className="text-sm text-muted">Token</span>
-          <input
-            name="token"
-            type="password"
-            autoComplete="off"
-            required
-            className="mt-1 h-11 w-full rounded-lg border border-edge bg-canvas px-3"
-          />
-        </label>
+        <Field label="Token">
+          <input name="token" type="password" autoComplete="off" required className={INPUT} />
+        </Field>
         <p role="alert" className="min-h-6 font-semibold">
           {refused ? "The server refused that token." : ""}
         </p>
-        <Button primary submit>
-          Continue
-        </Button>
+        <div className="flex flex-wrap gap-2">
+          <Button primary submit>
+            Continue
+          </Button>
+          <Button onClick={onClose}>Cancel</Button>
+        </div>
       </form>
     </Dialog>
   );

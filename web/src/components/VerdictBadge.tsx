@@ -29,7 +29,7 @@ interface Props {
 export function VerdictBadge({ state, size, word = WORDS[state], testId }: Props) {
   const measure =
     size === "large"
-      ? "flex h-16 w-full gap-3 rounded-lg px-3 text-xl @2xs:px-4 @2xs:text-3xl"
+      ? "flex h-16 w-full gap-3 rounded-lg px-3 text-xl @2xs:px-4 @2xs:text-2xl @xs:text-3xl"
       : "inline-flex h-6 shrink-0 gap-1 rounded px-2 text-sm whitespace-nowrap";
   return (
     <span data-testid={testId} data-state={state} className={`items-center font-semibold ${measure} ${COLOURS[state]}`}>

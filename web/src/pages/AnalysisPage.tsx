@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useState } from "react";
 import { useAnalysis } from "../analysisHooks";
 import { analysisSentence, factsOf, progressWords, quarter, shownAnalysis } from "../analysisWords";
 import { CancelAnalysis } from "../components/AnalysisRow";
@@ -20,14 +20,13 @@ import { useServices } from "../services";
 import { hasEnded, type Analysis } from "../stream/analyses";
 import type { Results } from "../stream/analysisResults";
 import { moment } from "../times";
+import { useTitle } from "../title";
 
 /** One analysis: its progress, or its results. */
 export function AnalysisPage({ id }: { readonly id: string }) {
   const { analysis, failure, put, reload } = useAnalysis(id);
   const title = analysis?.file.name ?? "Analysis";
-  useEffect(() => {
-    document.title = `${title} · stream-detect`;
-  }, [title]);
+  useTitle(title);
   return (
     <div className="space-y-4">
       <nav aria-label="Breadcrumbs" className="text-sm">

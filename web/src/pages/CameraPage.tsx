@@ -1,4 +1,4 @@
-import { useEffect, useMemo, useSyncExternalStore } from "react";
+import { useMemo, useSyncExternalStore } from "react";
 import { cameraVerdict, shownCamera, titleOf } from "../cameraWords";
 import { CameraActions } from "../components/CameraActions";
 import { CameraChallenge } from "../components/CameraChallenge";
@@ -9,6 +9,7 @@ import { Empty, Failed, Loading } from "../components/ListState";
 import { VerdictPanel } from "../components/VerdictPanel";
 import { hrefOf } from "../route";
 import { useServices } from "../services";
+import { useTitle } from "../title";
 import type { SeenCamera } from "../stream/fleet";
 import type { Status } from "../stream/server";
 
@@ -29,9 +30,7 @@ export function CameraPage({ name, status }: Props) {
   const { cameras, failure, feed, atMs } = useSyncExternalStore(fleet.subscribe, fleet.snapshot);
   const seen = cameras?.find(({ camera }) => camera.name === name);
   const title = seen === undefined ? name : titleOf(seen.camera);
-  useEffect(() => {
-    document.title = `${title} · stream-detect`;
-  }, [title]);
+  useTitle(title);
 
   const retry = (): void => {
     fleet.retry();

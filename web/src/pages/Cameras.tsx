@@ -53,7 +53,9 @@ export function Cameras({ limits }: Props) {
         )}
       </div>
       <p role="status" className={feed === "waiting" ? "text-sm font-semibold" : "sr-only"}>
-        {feed === "waiting" ? "The server does not answer. What is shown is out of date; this page retries by itself." : summary(counts)}
+        {feed === "waiting"
+          ? `The server does not answer. ${cameras === null ? "This" : "What is shown is out of date; this"} page retries by itself.`
+          : summary(counts)}
       </p>
       {cameras === null && failure === null && <Loading>Loading the cameras …</Loading>}
       {cameras === null && failure !== null && (

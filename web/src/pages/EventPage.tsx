@@ -15,6 +15,7 @@ import { ALL_EVENTS, hrefOf, openInstead } from "../route";
 import { useServices } from "../services";
 import type { CameraEvent } from "../stream/events";
 import { moment } from "../times";
+import { useTitle } from "../title";
 import { asSentence, WORDS } from "../words";
 
 const GROWS_MS = 5_000;
@@ -79,9 +80,7 @@ function Seen({ event, limits }: { readonly event: CameraEvent; readonly limits:
   const [asked, setAsked] = useState(false);
   const title = known === undefined ? event.camera : titleOf(known.camera);
   const kind = WORDS[eventState(event)];
-  useEffect(() => {
-    document.title = `${kind}, ${title} · stream-detect`;
-  }, [kind, title]);
+  useTitle(`${kind}, ${title}`);
   const remove = async (): Promise<void> => {
     await cameras.deleteEvent(event.id);
     openInstead({ page: "event", id: event.id }, ALL_EVENTS);

@@ -235,9 +235,14 @@ function NewPassword({ name, onChange, onClose }: NewPasswordProps) {
         <p role="alert" className="font-semibold empty:hidden">
           {problem}
         </p>
-        <Button primary submit disabled={busy}>
-          Set password
-        </Button>
+        <div className="flex flex-wrap gap-2">
+          <Button primary submit disabled={busy}>
+            Set password
+          </Button>
+          <Button disabled={busy} onClick={onClose}>
+            Cancel
+          </Button>
+        </div>
       </form>
     </Dialog>
   );
@@ -291,9 +296,14 @@ function AddUser({ first, onAdded, onClose }: AddProps) {
         <p role="alert" className="font-semibold empty:hidden">
           {problem}
         </p>
-        <Button primary submit disabled={busy}>
-          Add
-        </Button>
+        <div className="flex flex-wrap gap-2">
+          <Button primary submit disabled={busy}>
+            Add
+          </Button>
+          <Button disabled={busy} onClick={onClose}>
+            Cancel
+          </Button>
+        </div>
       </form>
     </Dialog>
   );

@@ -125,7 +125,9 @@ export class Http {
         signal,
       });
     } catch (error) {
-      throw new StreamFailure("connection-lost", error instanceof Error ? error.message : String(error));
+      // The browser's own words ("Failed to fetch") mean nothing to people, and differ from browser to browser.
+      const late = error instanceof Error && error.name === "TimeoutError";
+      throw new StreamFailure("connection-lost", late ? "the server did not answer in time" : "the server does not answer");
     }
     if (response.status === 401 && !path.startsWith("/api/session") && path !== "/api/me") this.onUnauthorized?.();
     if (!response.ok) throw await refusal(response);
