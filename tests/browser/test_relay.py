@@ -36,7 +36,7 @@ def test_a_live_check_gets_its_badge_by_the_relay_alone(visit, webcam):
         dialog = opened.page.get_by_test_id("token-dialog")
         opened.until(dialog.is_visible)
         dialog.locator("input").fill(TOKEN)
-        dialog.get_by_role("button").click()
+        dialog.get_by_role("button", name="Continue").click()
         opened.until(lambda: not dialog.is_visible())
         opened.start()
         opened.wait_for_state(*VERDICTS)
