@@ -61,7 +61,7 @@ export function App({ services, stream, token, media }: Props) {
   const [asksToken, setAsksToken] = useState(false);
   const content = useRef<HTMLElement>(null);
   const place = [...PLACES, ...SERVER_PLACES].find(({ pages }) => pages.includes(route.page));
-  const allowed = place === undefined || may(me, place.least);
+  const allowed = place === undefined || isNobody(me) || may(me, place.least);
   useTitle(NAMED_BY_CONTENT.has(route.page) ? null : (place?.label ?? ""));
   const refused = (status.state === "failed" && status.failure.code === "token") || snapshot.failure?.code === "token";
 

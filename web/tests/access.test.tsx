@@ -99,6 +99,13 @@ describe("a role", () => {
     expect(window.location.hash).toBe("#/cameras");
   });
 
+  it("that is not known yet, before a token, leads nowhere", async () => {
+    open({ ...NOBODY, sign_in: { needed: true, password: false, oidc: null } });
+    await screen.findByTestId("token-dialog");
+    expect(window.location.hash).toBe("");
+    expect(screen.getByTestId("start")).toBeTruthy();
+  });
+
   it("that does not suffice for a page is said without asking the server", async () => {
     const { server } = open(me("anna", "viewer"), "#/users");
     expect(await screen.findByText("This page needs the role admin; yours is viewer.")).toBeTruthy();
