@@ -1,8 +1,8 @@
 """The values that rooms exchange, and the two protocols that models implement: `Detector` and `Classifier`.
 
 Images are RGB uint8 (h, w, 3). Boxes are xyxy in pixels of the frame that they were found in. `time_s` is stream time,
-from the frames' presentation timestamps; `arrived_s` is the monotonic wall clock, for latency and for the time
-limits of a challenge. Every score is a `fake_probability` in [0, 1], 1 = fake.
+from the frames' presentation timestamps; `arrived_s` is the monotonic wall clock and serves latency only. Every score
+is a `fake_probability` in [0, 1], 1 = fake.
 """
 
 import math

@@ -13,7 +13,7 @@ from av import VideoFrame
 
 from stream_detect.analysis.sampler import Sampler
 from stream_detect.cameras.observer import Viewing
-from stream_detect.media.clock import LIVE_DRIFT_S, REST_S, StreamClock
+from stream_detect.media.clock import REST_S, StreamClock
 from stream_detect.media.planes import RgbConverter
 from stream_detect.types import Frame
 
@@ -36,7 +36,7 @@ class Intake:
         self._viewing = viewing
         self._sampler = sampler
         self._submit = submit
-        self._clock = StreamClock(jump_s=REST_S, drift_s=LIVE_DRIFT_S)
+        self._clock = StreamClock(jump_s=REST_S)
         self._began_s: float | None = None
         self._anew = False
         self._gaps = 0

@@ -1,6 +1,5 @@
 """Stream time: makes increasing times from the timestamps of a source, paces files to real time, and detects gaps."""
 
-import math
 import time
 from dataclasses import dataclass
 from fractions import Fraction
@@ -44,14 +43,6 @@ regular stream stays regular.
 """
 
 
-LIVE_DRIFT_S = 3.0
-"""How far the stream time of a live source may be from its arrivals, either way. Timestamps are the sender's: slow ones
-would keep old scores in the window, and fast ones would fill it within moments. A pause of the network whose frames all
-come afterwards keeps the evidence if it is no longer than this and the gap that the analysis accepts (window.gap_s)
-together.
-"""
-
-
 class StreamClock:
     """Times of one source's frames, which increase even if its timestamps fall, wrap, jump or are missing.
 
@@ -59,13 +50,11 @@ class StreamClock:
         jump_s: a step of the timestamps that exceeds that of the arrivals by this much is a jump.
         lean: share of the difference from the arrival clock that each frame corrects; 0 for a source that is paced or
             read as fast as possible, because its arrivals say nothing about its clock.
-        drift_s: how far the times may be from the arrivals; infinite for a file that is read as fast as possible.
     """
 
-    def __init__(self, *, jump_s: float = LIVE_JUMP_S, lean: float = 0.0, drift_s: float = math.inf) -> None:
+    def __init__(self, *, jump_s: float = LIVE_JUMP_S, lean: float = 0.0) -> None:
         self._jump_s = jump_s
         self._lean = lean
-        self._drift_s = drift_s
         self._pts_s: float | None = None
         self._arrived_s: float | None = None
         self._time_s = 0.0
@@ -91,8 +80,7 @@ class StreamClock:
             if self._lean:
                 late_s = arrived_s - self._time_s - step_s
                 step_s += max(-MOST_LEAN * step_s, min(self._lean * late_s, MOST_LEAN * step_s))
-            time_s = min(max(self._time_s + step_s, arrived_s - self._drift_s), arrived_s + self._drift_s)
-            self._time_s = max(time_s, self._time_s + SHORTEST_STEP_S)
+            self._time_s += max(step_s, SHORTEST_STEP_S)
         self._pts_s = pts_s
         self._arrived_s = arrived_s
         return self._time_s
@@ -124,7 +112,7 @@ class RtpClock:
     """Times of one RTP stream's frames since its first, and whether frames were lost in between."""
 
     def __init__(self) -> None:
-        self._clock = StreamClock(jump_s=REST_S, drift_s=LIVE_DRIFT_S)
+        self._clock = StreamClock(jump_s=REST_S)
         self._began_s = 0.0
         self._pts: int | None = None
 
